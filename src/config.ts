@@ -1,0 +1,176 @@
+/**
+ * Every setting, read once. `loadConfig` is pure and reports all mistakes together; `.env.example` and
+ * docs/configuration.md are generated from the list below (npm run generate).
+ */
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { Channel, ChannelUrl } from './delivery/channel.ts'
+import { providers } from './delivery/providers/index.ts'
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
+
+const yesNo = z.enum(['yes', 'no'], 'is neither yes nor no').transform((word) => word === 'yes')
+const secret = (what: string) => z.string().min(32, `is too short for ${what}: use at least 32 characters, e.g. from \`openssl rand -hex 32\``)
+
+/** One row a setting: what it accepts, what holds without it, and what to tell people. */
+export const settings = {
+  HOST: {
+    read: z.string().min(1),
+    default: '127.0.0.1',
+    about: 'Address to listen on. Other than loopback it needs ADMIN_KEY and INBOX_JWT_SECRET to be set.',
+  },
+  PORT: {
+    read: z.string().regex(/^\d{1,5}$/, 'is not a port number (0–65535)').transform(Number).refine((port) => port <= 65_535, 'is not a port number (0–65535)'),
+    default: '4000',
+    about: 'Port to listen on; 0 takes any free one.',
+  },
+  DATABASE_URL: {
+    read: z.string().regex(/^postgres(ql)?:\/\//, 'is not a PostgreSQL address: write postgres://user:password@host:5432/database'),
+    about: 'PostgreSQL 14 or later. Without it: an embedded PGlite under DATA_DIR, for one process.',
+    secret: true,
+  },
+  DATA_DIR: {
+    read: z.string().min(1),
+    default: './data',
+    about: 'Where the embedded database and the development secrets live.',
+  },
+  ADMIN_KEY: {
+    read: secret('a key'),
+    about: 'Bearer key of the admin. Without it, on loopback only: one is made and kept in DATA_DIR.',
+    secret: true,
+  },
+  INBOX_JWT_SECRET: {
+    read: secret('HS256'),
+    about: 'Signs inbox tokens (HS256). All nodes share it. Without it, on loopback only: one is made and kept in DATA_DIR.',
+    secret: true,
+  },
+  TIME_ZONE: {
+    read: z.string().refine(isTimeZone, 'is not a time zone name such as Asia/Shanghai'),
+    default: 'Asia/Shanghai',
+    about: 'IANA zone in which a `sendTime` without offset is read.',
+  },
+  LOG_LEVEL: {
+    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'is none of trace, debug, info, warn, error, fatal, silent'),
+    default: 'info',
+    about: 'How much is logged, as JSON lines on standard error: trace, debug, info, warn, error, fatal or silent.',
+  },
+  SAMPLE_DATA: {
+    read: yesNo,
+    default: 'yes',
+    about: 'Whether an empty database gets the sample hospital. Only ever on a loopback HOST; say `no` behind a reverse proxy.',
+  },
+  ALLOW_LOSSY_DATABASE: {
+    read: yesNo,
+    default: 'no',
+    about: 'Start even if PostgreSQL runs with fsync=off or synchronous_commit=off, where 200 no longer means durable.',
+  },
+} satisfies Record<string, Setting>
+
+type Setting = { read: z.ZodType; default?: string; about: string; secret?: boolean }
+
+/** Channels without any setting: SMS and e-mail only into the log. */
+export const DEFAULT_CHANNELS: Record<string, string> = { '1001': 'log:', '1002': 'inbox:', '1003': 'log:' }
+/** What a channel carries whose provider could carry several kinds. */
+const KIND_BY_ID: Record<string, Channel['kind']> = { '1001': 'sms', '1003': 'mail' }
+
+export type Config = {
+  [Name in keyof typeof settings]: (typeof settings)[Name] extends { default: string }
+    ? z.output<(typeof settings)[Name]['read']>
+    : z.output<(typeof settings)[Name]['read']> | undefined
+} & { isLoopback: boolean; channels: ReadonlyMap<string, Channel> }
+
+/** Reads the environment, or gives every mistake at once, each naming its setting and the fix. */
+export function loadConfig(env: NodeJS.ProcessEnv): { config: Config; mistakes: [] } | { config?: undefined; mistakes: string[] } {
+  const mistakes: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries<Setting>(settings)) {
+    const raw = valueOf(env, name, mistakes) ?? setting.default
+    if (raw === undefined) continue
+    const result = setting.read.safeParse(raw)
+    if (result.success) values[name] = result.data
+    else mistakes.push(`${name} ${result.error.issues[0]?.message}${setting.secret ? '' : ` (it is "${raw}")`}`)
+  }
+  const isLoopback = LOOPBACK.has(String(values['HOST']))
+  for (const name of ['ADMIN_KEY', 'INBOX_JWT_SECRET'] as const) {
+    if (!isLoopback && values['HOST'] !== undefined && env[name] === undefined && env[`${name}_FILE`] === undefined)
+      mistakes.push(`${name} must be set when HOST is not loopback: use \`openssl rand -hex 32\``)
+  }
+  const channels = readChannels(env, mistakes)
+  if (mistakes.length > 0) return { mistakes }
+  return { config: { ...values, isLoopback, channels } as Config, mistakes: [] }
+}
+
+/** A setting's text; `NAME_FILE` names a file that holds it. Empty counts as not set. */
+function valueOf(env: NodeJS.ProcessEnv, name: string, mistakes: string[]): string | undefined {
+  const file = env[`${name}_FILE`]
+  if (file) {
+    if (env[name]) mistakes.push(`${name} and ${name}_FILE are both set: keep one`)
+    try {
+      return readFileSync(file, 'utf8').trim()
+    } catch (error) {
+      mistakes.push(`${name}_FILE cannot be read: ${(error as Error).message}`)
+    }
+  }
+  return env[name] || undefined
+}
+
+function readChannels(env: NodeJS.ProcessEnv, mistakes: string[]): Map<string, Channel> {
+  const urls: Record<string, string> = { ...DEFAULT_CHANNELS }
+  for (const key of Object.keys(env)) {
+    const name = key.replace(/_FILE$/, '')
+    if (!name.startsWith('CHANNEL_')) continue
+    const id = name.slice('CHANNEL_'.length)
+    const url = valueOf(env, name, mistakes)
+    if (!/^\d{1,10}$/.test(id)) mistakes.push(`${name} is not a channel: ids are digits, as in CHANNEL_1001`)
+    else if (url === 'off') delete urls[id]
+    else if (url !== undefined) urls[id] = url
+  }
+  const channels = new Map<string, Channel>()
+  for (const [id, text] of Object.entries(urls).toSorted()) {
+    const channel = readChannel(id, text, (why) => mistakes.push(`CHANNEL_${id} ${why}`))
+    if (channel !== undefined) channels.set(id, channel)
+  }
+  const inboxes = [...channels.values()].filter((channel) => channel.kind === 'site')
+  if (inboxes.length > 1) mistakes.push(`CHANNEL_${inboxes[1]?.id} is a second inbox: only one channel may be inbox:`)
+  return channels
+}
+
+function readChannel(id: string, text: string, mistake: (why: string) => void): Channel | undefined {
+  const known = providers.flatMap(({ schemes }) => schemes).map((scheme) => `${scheme}:`).join(', ')
+  const url = parts(text)
+  if (url === undefined) return void mistake(`is not a URL: it starts with one of ${known}, or is off`)
+  const provider = providers.find(({ schemes }) => schemes.includes(url.scheme))
+  if (provider === undefined) return void mistake(`has an unknown provider "${url.scheme}": use one of ${known}, or off`)
+  const kind = provider.kinds.find((kind) => kind === url.path) ?? provider.kinds.find((kind) => kind === KIND_BY_ID[id]) ?? provider.kinds[0]
+  const result = provider.settings.safeParse(url)
+  if (result.success) return { id, kind, provider, settings: result.data }
+  for (const issue of result.error.issues) mistake(issue.message)
+  return undefined
+}
+
+function parts(text: string): ChannelUrl | undefined {
+  const url = URL.parse(text)
+  if (url === null) return undefined
+  try {
+    return {
+      scheme: url.protocol.slice(0, -1),
+      host: url.hostname,
+      port: url.port === '' ? undefined : Number(url.port),
+      user: url.username === '' ? undefined : decodeURIComponent(url.username),
+      password: url.password === '' ? undefined : decodeURIComponent(url.password),
+      path: decodeURIComponent(url.pathname),
+      query: Object.fromEntries(url.searchParams),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,66 @@
+import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import { fillPlaceholders, type SQL } from 'drizzle-orm/sql'
+import { openPglite } from './pglite.ts'
+import { openPostgres } from './postgres.ts'
+
+export type Rows = Record<string, unknown>[] | unknown[][]
+
+/**
+ * What differs between PGlite and PostgreSQL, and nothing else. Both give `int8` as number, `uuid` as 32 hex digits,
+ * `timestamptz` as Date and `jsonb` parsed.
+ */
+export type Driver = {
+  kind: 'pglite' | 'postgres'
+  /** Runs one statement; it is a transaction by itself. `all`: rows as arrays, `execute`: rows as objects. */
+  run(text: string, params: unknown[], mode: 'all' | 'execute'): Promise<{ rows: Rows }>
+  /** Runs `act` while no other node runs one, for migrations. `script` runs several statements as one transaction. */
+  exclusively(act: (script: (text: string) => Promise<void>) => Promise<void>): Promise<void>
+  /** Sends a text of at most 8,000 bytes to every node that listens, this one included. Never waits for a commit. */
+  notify(payload: string): Promise<void>
+  /** Hears `notify`. `onGap` runs whenever something may have been missed, and at the start. */
+  listen(onPayload: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>
+  close(): Promise<void>
+}
+
+export type Store = Driver & {
+  /** The typed handle. Every write is one statement: `transaction` does not exist here, by design (docs/decisions/0002). */
+  db: Db
+}
+
+export type Db = PgRemoteDatabase
+
+/** Opens PostgreSQL when there is a URL, otherwise PGlite in `dataDir` (undefined: in memory). */
+export async function openStore(where: {
+  databaseUrl?: string | undefined
+  dataDir?: string | undefined
+  onTrouble?: (what: string) => void
+}): Promise<Store> {
+  const driver =
+    where.databaseUrl === undefined
+      ? await openPglite(where.dataDir)
+      : await openPostgres(where.databaseUrl, where.onTrouble ?? (() => {}))
+  return { ...driver, db: drizzle((text, params, mode) => driver.run(text, params, mode as 'all' | 'execute')) }
+}
+
+/** Runs a visible `sql` block and gives its rows. */
+export async function query<Row extends object>(db: Db, statement: SQL): Promise<Row[]> {
+  return (await db.execute(statement)) as unknown as Row[]
+}
+
+/**
+ * A hot statement: its text is built once; `sql.placeholder('name')` marks its parameters.
+ * Drizzle builds an `execute(sql…)` anew at every call, which costs more than sending it.
+ */
+export function hot<Row extends object, Params extends Record<string, unknown>>(statement: SQL) {
+  const built = new PgDialect().sqlToQuery(statement)
+  return async (store: Pick<Store, 'run'>, params: Params): Promise<Row[]> => {
+    const { rows } = await store.run(built.sql, fillPlaceholders(built.params, params), 'execute')
+    return rows as Row[]
+  }
+}
+
+/** A value as one JSON parameter: the same on both stores, and no limit of 65,535 binds. */
+export function json(value: unknown): string {
+  return JSON.stringify(value)
+}

@@ -1,0 +1,324 @@
+/**
+ * Every table, in reading order: who asks, who receives, what is said, what was accepted, how it is carried, what is shown.
+ * Each table has one writer, named above it; anybody may read. Times are `timestamptz` by the database's clock.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+const time = (name: string) => timestamp(name, { withTimezone: true })
+const createdAt = () => time('created_at').notNull().defaultNow()
+
+// ── Who asks. Writer: apps ──────────────────────────────────────────────────────────────────────────────────────────
+
+/** An app is a backend system that pushes. `id` is the documented `appId`. */
+export const apps = pgTable('apps', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  enabled: boolean('enabled').notNull().default(true),
+  /** What it may do, e.g. `channel:*`, `channel:1002`, `broadcast:1002`, `token`. */
+  grants: jsonb('grants').$type<string[]>().notNull(),
+  /** How it wants the documented calls read and answered; see contract.md. */
+  compat: jsonb('compat').$type<Compat>().notNull().default({}),
+  /** Addresses from which `appId` alone is enough (legacy mode). Null: never. */
+  legacyFrom: jsonb('legacy_from').$type<string[]>(),
+  createdAt: createdAt(),
+})
+
+/** Switches per app for callers built on other readings of the document. */
+export type Compat = {
+  /** `always200`: every answer has HTTP status 200, the truth is in the body's `code`. */
+  httpStatus?: 'mirror' | 'always200'
+  /** The body's `code` as a string, as the document's table says. */
+  codeAsString?: boolean
+  /** The body's `code` for bad input: 400, or 404 as in the document's failure sample. */
+  paramErrorCode?: 400 | 404
+  /** How a template push reads `priority`: `012` (2 high, 1 normal, 0 low; the default) or `123` (as a plain push). */
+  templatePriority?: '012' | '123'
+  /** Whether naming a dept reaches its sub-departments (default true). */
+  deptIncludesDescendants?: boolean
+}
+
+/** Bearer keys. The secret is shown once and kept only as SHA-256; two may live at once, for rotation. */
+export const appKeys = pgTable(
+  'app_keys',
+  {
+    keyId: text('key_id').primaryKey(),
+    appId: text('app_id')
+      .notNull()
+      .references(() => apps.id),
+    secretSha256: text('secret_sha256').notNull(),
+    createdAt: createdAt(),
+    revokedAt: time('revoked_at'),
+  },
+  (t) => [index('app_keys_app').on(t.appId)],
+)
+
+// ── Who receives. Writer: directory ─────────────────────────────────────────────────────────────────────────────────
+
+export const users = pgTable(
+  'users',
+  {
+    code: text('code').primaryKey(),
+    name: text('name').notNull(),
+    phone: text('phone'),
+    email: text('email'),
+    enabled: boolean('enabled').notNull().default(true),
+    createdAt: createdAt(),
+  },
+  (t) => [index('users_phone').on(t.phone)],
+)
+
+/** Groups are what a receiver can name instead of people: depts (a tree), posts and roles. */
+export const departments = pgTable('departments', {
+  code: text('code').primaryKey(),
+  name: text('name').notNull(),
+  parentCode: text('parent_code'),
+})
+
+export const posts = pgTable('posts', {
+  code: text('code').primaryKey(),
+  name: text('name').notNull(),
+})
+
+export const roles = pgTable('roles', {
+  code: text('code').primaryKey(),
+  name: text('name').notNull(),
+})
+
+export const memberships = pgTable(
+  'memberships',
+  {
+    kind: text('kind').$type<GroupKind>().notNull(),
+    groupCode: text('group_code').notNull(),
+    userCode: text('user_code')
+      .notNull()
+      .references(() => users.code),
+  },
+  (t) => [primaryKey({ columns: [t.kind, t.groupCode, t.userCode] }), index('memberships_user').on(t.userCode)],
+)
+
+export type GroupKind = 'dept' | 'post' | 'role'
+
+// ── What can be said. Writer: templates ─────────────────────────────────────────────────────────────────────────────
+
+export const templates = pgTable('templates', {
+  code: text('code').primaryKey(),
+  name: text('name').notNull(),
+  msgType: text('msg_type').notNull(),
+  enabled: boolean('enabled').notNull().default(true),
+  /** The version that pushes use now. */
+  version: integer('version').notNull(),
+})
+
+/** Immutable: an accepted message names the version it was rendered from. */
+export const templateVersions = pgTable(
+  'template_versions',
+  {
+    templateCode: text('template_code')
+      .notNull()
+      .references(() => templates.code),
+    version: integer('version').notNull(),
+    /** Channel id → content whose strings are Liquid. */
+    contents: jsonb('contents').$type<Record<string, unknown>>().notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [primaryKey({ columns: [t.templateCode, t.version] })],
+)
+
+// ── What was accepted. Writer: messages ─────────────────────────────────────────────────────────────────────────────
+
+/** One row a push. States: see delivery/fan-out.ts, which alone moves `state`, `cursor` and the lease after acceptance. */
+export const messages = pgTable(
+  'messages',
+  {
+    id: uuid('id').primaryKey(),
+    appId: text('app_id')
+      .notNull()
+      .references(() => apps.id),
+    templateCode: text('template_code'),
+    templateVersion: integer('template_version'),
+    receiverType: text('receiver_type').$type<'all' | 'specified' | 'custom'>().notNull(),
+    /** The audience as the caller wrote it, cleaned: what fan-out resolves when the message is due. */
+    receiver: jsonb('receiver').$type<Record<string, string[]>>().notNull(),
+    /** Codes and accounts that meant nobody when the message was accepted, by list. */
+    unresolved: jsonb('unresolved').$type<Record<string, string[]>>().notNull(),
+    businessId: text('business_id'),
+    msgType: text('msg_type').notNull(),
+    /** 3 high, 2 normal, 1 low. */
+    priority: smallint('priority').notNull(),
+    senderCode: text('sender_code'),
+    senderName: text('sender_name'),
+    dueAt: time('due_at').notNull(),
+    state: text('state').$type<MessageState>().notNull(),
+    /** Fan-out has reached everybody up to and including this user code or address. */
+    cursor: text('cursor').notNull().default(''),
+    leaseUntil: time('lease_until'),
+    /** Recipients so far: people and bare addresses, each once. For a broadcast: null, it is nobody's and everybody's. */
+    recipients: integer('recipients').notNull().default(0),
+    requestId: text('request_id').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    index('messages_app').on(t.appId, t.createdAt.desc().nullsFirst(), t.id.desc().nullsFirst()),
+    index('messages_business').on(t.appId, t.businessId).where(sql`business_id is not null`),
+    index('messages_due').on(t.dueAt).where(sql`state in ('scheduled', 'fanning_out')`),
+  ],
+)
+
+export type MessageState = 'scheduled' | 'fanning_out' | 'fanned_out'
+
+/** What a message says on one channel: stored once, never per recipient. */
+export const contents = pgTable(
+  'contents',
+  {
+    messageId: uuid('message_id')
+      .notNull()
+      .references(() => messages.id),
+    channelId: text('channel_id').notNull(),
+    /** What shape it has: `site`, `sms` or `mail`; fixed here, since a channel's settings may change later. */
+    kind: text('kind').$type<'site' | 'sms' | 'mail'>().notNull(),
+    content: jsonb('content').$type<Record<string, unknown>>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.messageId, t.channelId] })],
+)
+
+/** The answer given under an `Idempotency-Key`; written by the statement that accepted the push. Kept 72 hours at least. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    appId: text('app_id').notNull(),
+    key: text('key').notNull(),
+    bodySha256: text('body_sha256').notNull(),
+    messageId: uuid('message_id').notNull(),
+    /** Codes and accounts that the first answer warned of. */
+    warnings: jsonb('warnings').$type<string[]>().notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [primaryKey({ columns: [t.appId, t.key] }), index('idempotency_keys_age').on(t.createdAt)],
+)
+
+// ── How it is carried. Writer: delivery ─────────────────────────────────────────────────────────────────────────────
+
+/** One recipient on one outbound channel. The row is the job: see delivery/queue.ts for its states. */
+export const deliveries = pgTable(
+  'deliveries',
+  {
+    id: uuid('id').primaryKey(),
+    messageId: uuid('message_id')
+      .notNull()
+      .references(() => messages.id),
+    channelId: text('channel_id').notNull(),
+    /** The user's code, or for a custom account the account as the caller wrote it. */
+    recipient: text('recipient').notNull(),
+    userCode: text('user_code'),
+    address: text('address'),
+    state: text('state').$type<DeliveryState>().notNull(),
+    /** Why it is in that state, as a code: `NO_ADDRESS`, `INVALID_ACCOUNT`, … */
+    reason: text('reason'),
+    /** The provider's own words on the last attempt. */
+    lastError: text('last_error'),
+    priority: smallint('priority').notNull(),
+    dueAt: time('due_at').notNull(),
+    attempts: integer('attempts').notNull().default(0),
+    leaseUntil: time('lease_until'),
+    /** Fencing token: only the worker that holds it may settle the row. */
+    lease: uuid('lease'),
+    /** The provider's id for what it took. */
+    receipt: text('receipt'),
+    createdAt: createdAt(),
+    settledAt: time('settled_at'),
+  },
+  (t) => [
+    unique('deliveries_recipient').on(t.messageId, t.channelId, t.recipient),
+    index('deliveries_due')
+      .on(t.priority.desc().nullsFirst(), t.dueAt)
+      .where(sql`state = 'queued'`),
+    index('deliveries_leased').on(t.leaseUntil).where(sql`state = 'sending'`),
+  ],
+)
+
+export type DeliveryState = 'queued' | 'sending' | 'sent' | 'failed' | 'dead' | 'skipped' | 'expired'
+
+// ── What is shown. Writer: inbox ────────────────────────────────────────────────────────────────────────────────────
+
+/** One row a user. Every change to the user's items happens under this row's lock and raises `rev`. */
+export const inboxes = pgTable('inboxes', {
+  userCode: text('user_code').primaryKey(),
+  /** Part of every cursor handed out, so that one of another inbox or another database is recognised. */
+  id: uuid('id').notNull().default(sql`gen_random_uuid()`),
+  rev: bigint('rev', { mode: 'number' }).notNull().default(0),
+  unread: integer('unread').notNull().default(0),
+  unseen: integer('unseen').notNull().default(0),
+  /** The last broadcast that has become an item here. */
+  broadcastCursor: bigint('broadcast_cursor', { mode: 'number' }).notNull().default(0),
+})
+
+/** One message in one user's inbox. Small and without content; also the site channel's delivery record. */
+export const items = pgTable(
+  'items',
+  {
+    userCode: text('user_code').notNull(),
+    messageId: uuid('message_id').notNull(),
+    /** The inbox's rev when this item last changed: what a subscriber resumes by. */
+    rev: bigint('rev', { mode: 'number' }).notNull(),
+    /** The inbox's rev when this item came. */
+    createdRev: bigint('created_rev', { mode: 'number' }).notNull(),
+    /** What the last change was. */
+    change: text('change').notNull().default('new'),
+    appId: text('app_id').notNull(),
+    msgType: text('msg_type').notNull(),
+    createdAt: createdAt(),
+    seenAt: time('seen_at'),
+    readAt: time('read_at'),
+    archivedAt: time('archived_at'),
+    /** Set when the person deleted it: a tombstone, so that other devices learn of it. */
+    deletedAt: time('deleted_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userCode, t.messageId] }),
+    index('items_rev').on(t.userCode, t.rev),
+    index('items_page').on(t.userCode, t.createdRev.desc().nullsFirst()).where(sql`deleted_at is null`),
+    index('items_message').on(t.messageId),
+  ],
+)
+
+/** One row a push to all on the site channel. `seq` follows commit order, so that a cursor on it skips nothing. */
+export const broadcasts = pgTable(
+  'broadcasts',
+  {
+    seq: bigint('seq', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    messageId: uuid('message_id').notNull().unique(),
+    appId: text('app_id').notNull(),
+    msgType: text('msg_type').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [index('broadcasts_created').on(t.createdAt)],
+)
+
+// ── What happened. Writers: messages, delivery (append only) ────────────────────────────────────────────────────────
+
+export const events = pgTable(
+  'events',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    messageId: uuid('message_id').notNull(),
+    deliveryId: uuid('delivery_id'),
+    kind: text('kind').notNull(),
+    detail: jsonb('detail').$type<Record<string, unknown>>().notNull().default({}),
+    at: time('at').notNull().defaultNow(),
+  },
+  (t) => [index('events_message').on(t.messageId, t.id)],
+)
