@@ -2,6 +2,9 @@
 import { z } from 'zod'
 import { badInput } from './errors.ts'
 
+/** The document's own bodies are five deep. */
+const MAX_DEPTH = 20
+
 type Issue = z.core.$ZodIssue
 type Words = { zh: string; en: string }
 
@@ -63,16 +66,17 @@ function describe(issue: Issue): Words {
  * Refuses text that PostgreSQL cannot store (NUL) or that is no text at all (half a surrogate pair), anywhere in `value`,
  * keys included. Runs before any other check, on whatever came in.
  */
-export function checkText(value: unknown, path = ''): void {
+export function checkText(value: unknown, path = '', depth = 0): void {
   if (typeof value === 'string') {
     if (value.includes('\0')) throw badInput(path, '含有 NUL 字符', 'contains a NUL character')
     if (!value.isWellFormed()) throw badInput(path, '含有不完整的 Unicode 字符', 'contains half a surrogate pair')
     return
   }
   if (typeof value !== 'object' || value === null) return
+  if (depth >= MAX_DEPTH) throw badInput(path.slice(0, 40), `嵌套超过 ${MAX_DEPTH} 层`, `is nested deeper than ${MAX_DEPTH}`)
   for (const [key, member] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`
     checkText(key, path === '' ? '(key)' : `${path}.(key)`)
-    checkText(member, at)
+    checkText(member, at, depth + 1)
   }
 }

@@ -97,7 +97,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): { config: Config; mistakes: 
   }
   const channels = readChannels(env, mistakes)
   if (mistakes.length > 0) return { mistakes }
-  return { config: { ...values, isLoopback, channels } as Config, mistakes: [] }
+  return { config: { ...values, isLoopback, channels } as unknown as Config, mistakes: [] }
 }
 
 /** A setting's text; `NAME_FILE` names a file that holds it. Empty counts as not set. */

@@ -22,7 +22,6 @@ export const refusals = {
   NOT_FOUND: { status: 404, restCode: 404, zh: '请求资源不存在', en: 'Not found' },
   TEMPLATE_NOT_FOUND: { status: 404, restCode: 404, zh: '参数有误', en: 'Unknown template' },
   METHOD_NOT_ALLOWED: { status: 405, restCode: 400, zh: '请求方法不支持', en: 'Method not allowed' },
-  IDEMPOTENCY_IN_FLIGHT: { status: 409, restCode: 400, zh: '参数有误', en: 'Idempotency key in use', retryAfterSeconds: 1 },
   IDEMPOTENCY_CONFLICT: { status: 422, restCode: 400, zh: '参数有误', en: 'Idempotency key reused' },
   TOO_LARGE: { status: 413, restCode: 400, zh: '参数有误', en: 'Too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, restCode: 400, zh: '参数有误', en: 'Unsupported media type' },

@@ -51,31 +51,35 @@ export async function openPglite(dataDir: string | undefined): Promise<Driver> {
 function lock(dataDir: string): () => void {
   mkdirSync(dataDir, { recursive: true })
   const file = join(dataDir, 'posthouse.pid')
+  const take = () => writeFileSync(file, identity(process.pid) ?? '', { flag: 'wx' })
   try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' })
+    take()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    const owner = Number(readFileSync(file, 'utf8'))
-    if (owner !== process.pid && isAlive(owner)) {
+    const owner = readFileSync(file, 'utf8')
+    const pid = Number.parseInt(owner)
+    if (pid !== process.pid && identity(pid) === owner) {
       throw new Error(
-        `Another Posthouse (process ${owner}) is using ${dataDir}. Stop it, or give this one its own DATA_DIR, ` +
+        `Another Posthouse (process ${pid}) is using ${dataDir}. Stop it, or give this one its own DATA_DIR, ` +
           `or set DATABASE_URL so that both share one PostgreSQL.`,
         { cause: error },
       )
     }
-    // A leftover. Remove and take it anew with 'wx', so that of two that come at once only one gets it.
+    // A leftover. Remove it and take it anew, exclusively: of two that come at once only one gets it.
     rmSync(file)
-    writeFileSync(file, String(process.pid), { flag: 'wx' })
+    take()
   }
   return () => rmSync(file, { force: true })
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false
+/** A living process by its number and, where /proc tells, its start time: numbers are used again after a restart. */
+function identity(pid: number): string | undefined {
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined
   }
+  const stat = `/proc/${pid}/stat`
+  const startedAt = existsSync(stat) ? readFileSync(stat, 'utf8').split(') ')[1]?.split(' ')[19] : ''
+  return `${pid} ${startedAt}`
 }

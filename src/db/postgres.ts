@@ -122,7 +122,8 @@ export async function openPostgres(url: string, onTrouble: (what: string) => voi
 function connect(url: string, { max = CONNECTIONS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = {}) {
   return postgres(url, {
     max,
-    max_pipeline: 1,
+    // One statement at a time on a connection. The option is missing from the library's types.
+    ...{ max_pipeline: 1 },
     connect_timeout: 2,
     idle_timeout: 0,
     max_lifetime: null,

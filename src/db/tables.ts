@@ -217,9 +217,7 @@ export const deliveries = pgTable(
   'deliveries',
   {
     id: uuid('id').primaryKey(),
-    messageId: uuid('message_id')
-      .notNull()
-      .references(() => messages.id),
+    messageId: uuid('message_id').notNull(),
     channelId: text('channel_id').notNull(),
     /** The user's code, or for a custom account the account as the caller wrote it. */
     recipient: text('recipient').notNull(),
@@ -262,8 +260,8 @@ export const inboxes = pgTable('inboxes', {
   rev: bigint('rev', { mode: 'number' }).notNull().default(0),
   unread: integer('unread').notNull().default(0),
   unseen: integer('unseen').notNull().default(0),
-  /** The last broadcast that has become an item here. */
-  broadcastCursor: bigint('broadcast_cursor', { mode: 'number' }).notNull().default(0),
+  /** The last broadcast that has become an item here. Null: none yet, and the first is the one after the user's creation. */
+  broadcastCursor: bigint('broadcast_cursor', { mode: 'number' }),
 })
 
 /** One message in one user's inbox. Small and without content; also the site channel's delivery record. */
@@ -277,7 +275,7 @@ export const items = pgTable(
     /** The inbox's rev when this item came. */
     createdRev: bigint('created_rev', { mode: 'number' }).notNull(),
     /** What the last change was. */
-    change: text('change').notNull().default('new'),
+    change: text('change').$type<ItemChange>().notNull().default('new'),
     appId: text('app_id').notNull(),
     msgType: text('msg_type').notNull(),
     createdAt: createdAt(),
@@ -295,6 +293,8 @@ export const items = pgTable(
   ],
 )
 
+export type ItemChange = 'new' | 'seen' | 'read' | 'unread' | 'archived' | 'unarchived' | 'deleted'
+
 /** One row a push to all on the site channel. `seq` follows commit order, so that a cursor on it skips nothing. */
 export const broadcasts = pgTable(
   'broadcasts',
@@ -306,19 +306,4 @@ export const broadcasts = pgTable(
     createdAt: createdAt(),
   },
   (t) => [index('broadcasts_created').on(t.createdAt)],
-)
-
-// ── What happened. Writers: messages, delivery (append only) ────────────────────────────────────────────────────────
-
-export const events = pgTable(
-  'events',
-  {
-    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
-    messageId: uuid('message_id').notNull(),
-    deliveryId: uuid('delivery_id'),
-    kind: text('kind').notNull(),
-    detail: jsonb('detail').$type<Record<string, unknown>>().notNull().default({}),
-    at: time('at').notNull().defaultNow(),
-  },
-  (t) => [index('events_message').on(t.messageId, t.id)],
 )

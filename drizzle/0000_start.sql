@@ -60,15 +60,6 @@ CREATE TABLE "departments" (
 	"parent_code" text
 );
 --> statement-breakpoint
-CREATE TABLE "events" (
-	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "events_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
-	"message_id" uuid NOT NULL,
-	"delivery_id" uuid,
-	"kind" text NOT NULL,
-	"detail" jsonb DEFAULT '{}'::jsonb NOT NULL,
-	"at" timestamp with time zone DEFAULT now() NOT NULL
-);
---> statement-breakpoint
 CREATE TABLE "idempotency_keys" (
 	"app_id" text NOT NULL,
 	"key" text NOT NULL,
@@ -85,7 +76,7 @@ CREATE TABLE "inboxes" (
 	"rev" bigint DEFAULT 0 NOT NULL,
 	"unread" integer DEFAULT 0 NOT NULL,
 	"unseen" integer DEFAULT 0 NOT NULL,
-	"broadcast_cursor" bigint DEFAULT 0 NOT NULL
+	"broadcast_cursor" bigint
 );
 --> statement-breakpoint
 CREATE TABLE "items" (
@@ -170,7 +161,6 @@ CREATE TABLE "users" (
 --> statement-breakpoint
 ALTER TABLE "app_keys" ADD CONSTRAINT "app_keys_app_id_apps_id_fk" FOREIGN KEY ("app_id") REFERENCES "public"."apps"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "contents" ADD CONSTRAINT "contents_message_id_messages_id_fk" FOREIGN KEY ("message_id") REFERENCES "public"."messages"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "deliveries" ADD CONSTRAINT "deliveries_message_id_messages_id_fk" FOREIGN KEY ("message_id") REFERENCES "public"."messages"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "memberships" ADD CONSTRAINT "memberships_user_code_users_code_fk" FOREIGN KEY ("user_code") REFERENCES "public"."users"("code") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "messages" ADD CONSTRAINT "messages_app_id_apps_id_fk" FOREIGN KEY ("app_id") REFERENCES "public"."apps"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "template_versions" ADD CONSTRAINT "template_versions_template_code_templates_code_fk" FOREIGN KEY ("template_code") REFERENCES "public"."templates"("code") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -178,7 +168,6 @@ CREATE INDEX "app_keys_app" ON "app_keys" USING btree ("app_id");--> statement-b
 CREATE INDEX "broadcasts_created" ON "broadcasts" USING btree ("created_at");--> statement-breakpoint
 CREATE INDEX "deliveries_due" ON "deliveries" USING btree ("priority" DESC NULLS FIRST,"due_at") WHERE state = 'queued';--> statement-breakpoint
 CREATE INDEX "deliveries_leased" ON "deliveries" USING btree ("lease_until") WHERE state = 'sending';--> statement-breakpoint
-CREATE INDEX "events_message" ON "events" USING btree ("message_id","id");--> statement-breakpoint
 CREATE INDEX "idempotency_keys_age" ON "idempotency_keys" USING btree ("created_at");--> statement-breakpoint
 CREATE INDEX "items_rev" ON "items" USING btree ("user_code","rev");--> statement-breakpoint
 CREATE INDEX "items_page" ON "items" USING btree ("user_code","created_rev" DESC NULLS FIRST) WHERE deleted_at is null;--> statement-breakpoint

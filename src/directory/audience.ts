@@ -1,0 +1,143 @@
+/**
+ * Reads whom a receiver means: the people of today's roster. Codes are compared exactly. Everything that pages does so
+ * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
+ */
+import { sql, type SQL } from 'drizzle-orm'
+import { json, query, type Db } from '../db/client.ts'
+import { email, phone } from './address.ts'
+
+export type Person = { code: string; name: string; phone: string | null; email: string | null }
+/** What `specified` may name: user codes and group codes. */
+export type Receiver = { user?: string[]; dept?: string[]; post?: string[]; role?: string[] }
+/** A page: at most `limit` people whose codes come after `after` (`''`: from the start). */
+export type Page = { after: string; limit: number }
+
+/** A custom account and what it means: a user, an address, or both. */
+export type Resolved = { account: string; userCode: string | null; address: string | null }
+
+/**
+ * The enabled users that the receiver's lists reach together, each once. `descendants`: a dept includes its
+ * sub-departments.
+ */
+export async function specified(
+  db: Db,
+  { user = [], dept = [], post = [], role = [] }: Receiver,
+  { descendants, after, limit }: Page & { descendants: boolean },
+): Promise<Person[]> {
+  return query<Person>(db, sql`
+    with recursive reached_dept as (
+      select code from departments where code = any(${texts(dept)})
+      union -- without "all": a dept met again ends there, so a cycle in the tree does too
+      select departments.code
+      from departments join reached_dept on departments.parent_code = reached_dept.code
+      where ${descendants}::boolean
+    ), reached as (
+      select code from users where code = any(${texts(user)})
+      union
+      select user_code from memberships where kind = 'dept' and group_code in (select code from reached_dept)
+      union
+      select user_code from memberships where kind = 'post' and group_code = any(${texts(post)})
+      union
+      select user_code from memberships where kind = 'role' and group_code = any(${texts(role)})
+    )
+    select code, name, phone, email
+    from users
+    where enabled and code in (select code from reached) and code collate "C" > ${after}
+    order by code collate "C"
+    limit ${limit}::integer`)
+}
+
+/** The codes that name nothing, by list (`{}`: none). A disabled user counts as unknown, an empty group does not. */
+export async function unknownCodes(db: Db, receiver: Receiver): Promise<Record<string, string[]>> {
+  const { user = [], dept = [], post = [], role = [] } = receiver
+  const rows = await query<{ list: string; code: string }>(db, sql`
+    select 'user' as list, code from users where code = any(${texts(user)}) and enabled
+    union all
+    select 'dept', code from departments where code = any(${texts(dept)})
+    union all
+    select 'post', code from posts where code = any(${texts(post)})
+    union all
+    select 'role', code from roles where code = any(${texts(role)})`)
+  const known: Record<string, Set<string>> = { user: new Set(), dept: new Set(), post: new Set(), role: new Set() }
+  for (const { list, code } of rows) known[list]?.add(code)
+  const unknown = Object.entries({ user, dept, post, role }).map(([list, codes]) => {
+    return [list, codes.filter((code) => !known[list]?.has(code))] as const
+  })
+  return Object.fromEntries(unknown.filter(([, codes]) => codes.length > 0))
+}
+
+/** The enabled users, a page at a time. */
+export async function everyone(db: Db, { after, limit }: Page): Promise<Person[]> {
+  return query<Person>(db, sql`
+    select code, name, phone, email
+    from users
+    where enabled and code collate "C" > ${after}
+    order by code collate "C"
+    limit ${limit}::integer`)
+}
+
+/** How many users are enabled. */
+export async function countEveryone(db: Db): Promise<number> {
+  const [row] = await query<{ count: number }>(db, sql`select count(*) as count from users where enabled`)
+  return row?.count ?? 0
+}
+
+/**
+ * What the accounts of a custom receiver mean. On `sms` and `mail`: an address is itself, anything else is a user code
+ * and means that user's address. On `site`: a user code, else the phone of exactly one enabled user. In `invalid`: what
+ * means nobody, or somebody without such an address. Accounts that come to the same user or address count once, the
+ * first of them.
+ */
+export async function accounts(
+  db: Db,
+  kind: 'site' | 'sms' | 'mail',
+  list: readonly string[],
+): Promise<{ resolved: Resolved[]; invalid: string[] }> {
+  const read = { site: () => undefined, sms: phone, mail: email }[kind]
+  const address = new Map(list.map((account) => [account, read(account)]))
+  const user = await usersBehind(
+    db,
+    list.filter((account) => address.get(account) === undefined),
+    kind,
+  )
+  const resolved = new Map<string, Resolved>()
+  const invalid: string[] = []
+  for (const account of list) {
+    const own = address.get(account)
+    const found = own === undefined ? user.get(account) : { userCode: null, address: own }
+    const key = kind === 'site' ? found?.userCode : found?.address
+    if (found === undefined || key === undefined || key === null) invalid.push(account)
+    else if (!resolved.has(key)) resolved.set(key, { account, ...found })
+  }
+  return { resolved: [...resolved.values()], invalid }
+}
+
+/** The enabled user behind each account that has one, with his address on that kind of channel. */
+async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms' | 'mail') {
+  const behind = new Map<string, { userCode: string; address: string | null }>()
+  if (list.length === 0) return behind
+  const phones = new Map(kind === 'site' ? list.map((account) => [account, phone(account)]) : [])
+  const rows = await query<Person>(db, sql`
+    select code, name, phone, email
+    from users
+    where enabled and (code = any(${texts(list)}) or phone = any(${texts(phones.values())}))`)
+  const byCode = new Map(rows.map((row) => [row.code, row]))
+  const byPhone = Map.groupBy(rows, (row) => row.phone)
+  for (const account of list) {
+    const number = phones.get(account)
+    const owners = (number === undefined ? undefined : byPhone.get(number)) ?? []
+    const user = byCode.get(account) ?? (owners.length === 1 ? owners[0] : undefined)
+    if (user === undefined) continue
+    behind.set(account, { userCode: user.code, address: { site: null, sms: user.phone, mail: user.email }[kind] })
+  }
+  return behind
+}
+
+/**
+ * A list of texts as an array. `= any(array(…))` keeps to the indexes however long the list is; `in (select …)` made
+ * the planner read all users to find two.
+ */
+function texts(list: Iterable<string | undefined>): SQL {
+  const present = [...list].filter((text) => text !== undefined)
+  return sql`array(select jsonb_array_elements_text(${json(present)}::jsonb))`
+}

@@ -1,0 +1,138 @@
+/** One job, ready to run: the tabs GraphiQL opens with. Each query holds one named operation; the name is the tab's title. */
+export type Example = {
+  /** What it does, in both languages; becomes the comment above the query. */
+  title: string
+  /** Who would do this. */
+  viewer: 'app' | 'user' | 'admin'
+  query: string
+  variables?: Record<string, unknown>
+}
+
+export const examples: Example[] = [
+  {
+    title: '推送给一个人 · Push to a person',
+    viewer: 'app',
+    query: `mutation PushToPerson {
+  pushChannelMessage(
+    input: {
+      receiver: { specified: { users: ["USER001"] } }
+      channels: [
+        {
+          channelId: "1002"
+          site: {
+            title: "会议通知"
+            content: "<p>今天 15:00，三楼会议室</p>"
+          }
+        }
+      ]
+    }
+  ) {
+    msgId
+    warnings
+    message {
+      id
+      state
+    }
+  }
+}`,
+  },
+  {
+    title: '按模板推送 · Push by template',
+    viewer: 'app',
+    query: `mutation PushByTemplate($variables: [TemplateVariable!]!) {
+  pushTemplateMessage(
+    input: {
+      receiver: { specified: { users: ["USER001"] } }
+      templateCode: "MSG1001"
+      variables: $variables
+    }
+  ) {
+    msgId
+  }
+}`,
+    variables: { variables: [{ name: 'code', value: '268413' }] },
+  },
+  {
+    title: '实时收件箱：先运行，再去推送 · Watch an inbox: run this, then push',
+    viewer: 'user',
+    query: `subscription WatchInbox {
+  inboxChanges {
+    __typename
+    ... on InboxSnapshot {
+      rev
+      counts {
+        unread
+        unseen
+      }
+      items {
+        id
+        title
+      }
+    }
+    ... on ItemChanged {
+      change
+      rev
+      counts {
+        unread
+        unseen
+      }
+      item {
+        id
+        title
+        text
+      }
+    }
+    ... on InboxCaughtUp {
+      rev
+    }
+  }
+}`,
+  },
+  {
+    title: '收件箱与未读数 · Inbox and counts',
+    viewer: 'user',
+    query: `query ReadInbox {
+  inbox(first: 20) {
+    edges {
+      node {
+        id
+        title
+        readAt
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+  inboxCounts {
+    unread
+    unseen
+  }
+}`,
+  },
+  {
+    title: '消息去向：填入 msgId · What became of a message: put its msgId below',
+    viewer: 'app',
+    query: `query MessageStatus($id: ID!) {
+  message(id: $id) {
+    msgId
+    state
+  }
+}`,
+    variables: { id: '' },
+  },
+  {
+    title: '标为已读：填入收件箱里的 id · Mark read: put ids from the inbox below',
+    viewer: 'user',
+    query: `mutation MarkRead($ids: [ID!]!) {
+  markItemsRead(ids: $ids) {
+    counts {
+      unread
+    }
+    rev
+  }
+}`,
+    variables: { ids: [] },
+  },
+]

@@ -1,0 +1,163 @@
+/**
+ * A person's inbox: its items, its counts, its rev. The only writer of `items` and `inboxes`.
+ *
+ * Every change to a user's items happens under the lock of the user's inbox row and raises its `rev`, so that within a
+ * user the order of commits is the order of revs, and nothing that was committed can appear behind a reader's back.
+ * Every changed item gets a rev of its own. Counts change by what the same statement really changed, never by
+ * recounting: a statement that waited for the lock still sees other rows as of its start.
+ */
+import { sql } from 'drizzle-orm'
+import { json, query, type Db } from '../db/client.ts'
+import type { ItemChange } from '../db/tables.ts'
+
+export type Counts = { unread: number; unseen: number }
+
+export type Item = {
+  userCode: string
+  messageId: string
+  rev: number
+  createdRev: number
+  change: ItemChange
+  appId: string
+  msgType: string
+  createdAt: Date
+  seenAt: Date | null
+  readAt: Date | null
+  archivedAt: Date | null
+  deletedAt: Date | null
+  /** What the message says on the site channel, sanitised when it was accepted. */
+  content: { title: string; content: string; text: string; website?: string }
+  senderCode: string | null
+  senderName: string | null
+  businessId: string | null
+  priority: number
+}
+
+/** An inbox at one instant. */
+export type InboxState = { id: string; rev: number; counts: Counts }
+
+/**
+ * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of `:people`
+ * (user codes, each once). Expects a CTE `message (id, app_id, msg_type)` of at most one row; nothing happens without.
+ * Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
+ */
+export const putItems = sql`
+  raised as (
+    insert into inboxes as inbox (user_code, rev, unread, unseen)
+    select person, 1, 1, 1
+    from message, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as person
+    order by person
+    on conflict (user_code) do update
+      set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1
+    returning user_code, rev
+  ),
+  put_items as (
+    insert into items (user_code, message_id, rev, created_rev, app_id, msg_type)
+    select raised.user_code, message.id, raised.rev, raised.rev, message.app_id, message.msg_type
+    from raised, message
+    returning user_code
+  )`
+
+/** The columns of an `Item`, for a query that names `items`, `messages` and `contents`. */
+const itemColumns = sql`
+  items.user_code as "userCode", items.message_id as "messageId", items.rev, items.created_rev as "createdRev",
+  items.change, items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
+  items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt",
+  items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
+  messages.sender_name as "senderName", messages.business_id as "businessId", messages.priority`
+
+const itemJoins = sql`
+  join messages on messages.id = items.message_id
+  join contents on contents.message_id = items.message_id and contents.kind = 'site'`
+
+type StateRow = { inboxId: string; inboxRev: number; unread: number; unseen: number }
+
+/** Inbox columns before those of at most some items: one statement, so that rev, counts and items are of one instant. */
+async function stateWith(db: Db, user: string, items: ReturnType<typeof sql>, order: ReturnType<typeof sql>) {
+  const rows = await query<StateRow & Item>(
+    db,
+    sql`
+      select inbox.id as "inboxId", inbox.rev as "inboxRev", inbox.unread, inbox.unseen, item.*
+      from inboxes as inbox
+      left join lateral (${items}) as item on true
+      where inbox.user_code = ${user}
+      order by ${order}`,
+  )
+  const [first] = rows
+  if (first === undefined) return undefined
+  const state = { id: first.inboxId, rev: first.inboxRev, counts: { unread: first.unread, unseen: first.unseen } }
+  return { state, items: first.messageId === null ? [] : (rows as Item[]) }
+}
+
+/** What changed after `rev`, oldest change first, at most `limit`; with the state of that instant. */
+export function since(db: Db, user: string, rev: number, limit: number) {
+  return stateWith(
+    db,
+    user,
+    sql`
+      select ${itemColumns}
+      from items ${itemJoins}
+      where items.user_code = inbox.user_code and items.rev > ${rev}
+      order by items.rev
+      limit ${limit}`,
+    sql`item.rev`,
+  )
+}
+
+export type ItemFilter = {
+  unread?: boolean | null | undefined
+  archived?: boolean | null | undefined
+  msgType?: string | null | undefined
+  appId?: string | null | undefined
+}
+
+export type PageRequest = { after?: number | undefined; before?: number | undefined; limit: number; fromEnd?: boolean }
+
+/** A page of the inbox, newest first, keyed by the rev at which items came: stable while new ones arrive. */
+export function page(db: Db, user: string, { after, before, limit, fromEnd }: PageRequest, filter: ItemFilter = {}) {
+  const wanted = [
+    after === undefined ? undefined : sql`items.created_rev < ${after}`,
+    before === undefined ? undefined : sql`items.created_rev > ${before}`,
+    filter.unread == null ? undefined : filter.unread ? sql`items.read_at is null` : sql`items.read_at is not null`,
+    filter.archived ? sql`items.archived_at is not null` : sql`items.archived_at is null`,
+    filter.msgType == null ? undefined : sql`items.msg_type = ${filter.msgType}`,
+    filter.appId == null ? undefined : sql`items.app_id = ${filter.appId}`,
+  ].filter((condition) => condition !== undefined)
+  return stateWith(
+    db,
+    user,
+    sql`
+      select ${itemColumns}
+      from items ${itemJoins}
+      where items.user_code = inbox.user_code and items.deleted_at is null
+        and ${sql.join(wanted, sql` and `)}
+      order by items.created_rev ${fromEnd ? sql`asc` : sql`desc nulls first`}
+      limit ${limit}`,
+    sql`item."createdRev" desc`,
+  )
+}
+
+/** One item of this user, or nothing. */
+export async function item(db: Db, user: string, messageId: string): Promise<Item | undefined> {
+  const [found] = await query<Item>(
+    db,
+    sql`
+      select ${itemColumns}
+      from items ${itemJoins}
+      where items.user_code = ${user} and items.message_id = ${messageId} and items.deleted_at is null`,
+  )
+  return found
+}
+
+/** Of this user's items, those named. */
+export async function itemsByIds(db: Db, user: string, messageIds: string[]): Promise<Item[]> {
+  return query<Item>(
+    db,
+    sql`
+      select ${itemColumns}
+      from items ${itemJoins}
+      where items.user_code = ${user} and items.deleted_at is null
+        and items.message_id in (select id::uuid from jsonb_array_elements_text(${json(messageIds)}::jsonb) as id)
+      order by items.created_rev desc`,
+  )
+}

@@ -1,0 +1,110 @@
+/** The documented request bodies, read field by field as contract.md says. Unknown fields are ignored. */
+import { z } from 'zod'
+import { check, codePoints, rule } from '../check.ts'
+import { badInput } from '../errors.ts'
+
+/** Codes or accounts in one list. */
+const LIST_LIMIT = 10_000
+const CODE_LIMIT = 128
+
+/** Optional text: null and '' count as absent. */
+const optionalText = (limit: number) =>
+  z
+    .string()
+    .refine((text) => codePoints(text) <= limit, rule(`超过 ${limit} 字`, `is longer than ${limit} characters`))
+    .nullish()
+    .transform((text) => text || undefined)
+
+/** A list of codes or accounts: trimmed, each once, no blanks. Never split on commas. */
+const codes = z
+  .array(z.string().max(CODE_LIMIT * 2))
+  .max(LIST_LIMIT)
+  .nullish()
+  .transform((list) => [...new Set((list ?? []).map((code) => code.trim()).filter((code) => code !== ''))])
+
+const appId = z
+  .union([z.string(), z.number().refine(Number.isSafeInteger, rule('数字过大，请用字符串', 'is too large for a number: send a string'))])
+  .transform(String)
+  .refine((id) => id !== '' && id.length <= CODE_LIMIT, rule('不能为空', 'must not be empty'))
+
+const common = z.object({
+  receiverType: z.enum(['all', 'specified', 'custom']),
+  businessId: optionalText(128),
+  senderCode: optionalText(CODE_LIMIT),
+  senderName: optionalText(CODE_LIMIT),
+})
+
+const specified = z.strictObject({ user: codes, dept: codes, post: codes, role: codes })
+const custom = z.record(z.string(), codes)
+
+export type Receiver = {
+  receiverType: 'all' | 'specified' | 'custom'
+  /** `specified`: list by kind; `custom`: accounts by channel id; `all`: empty. Empty lists are left out. */
+  receiver: Record<string, string[]>
+}
+
+export type CommonInput = Receiver & {
+  businessId: string | undefined
+  senderCode: string | undefined
+  senderName: string | undefined
+}
+
+/** The body as an object, or a refusal that says what came instead. */
+export function readBody(body: unknown): Record<string, unknown> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw badInput('(body)', '应为 JSON 对象', 'must be a JSON object')
+  }
+  // A null prototype: a field named `__proto__` or `constructor` is just a field that nobody reads.
+  return Object.assign(Object.create(null), body)
+}
+
+/** `appId` of a body: text, or a number that is one exactly. */
+export function readAppId(body: Record<string, unknown>): string {
+  if (body['appId'] === undefined || body['appId'] === null) throw badInput('appId', '必填', 'is required')
+  return check(appId, body['appId'], 'appId')
+}
+
+/** The fields that both documented calls have. */
+export function readCommon(body: Record<string, unknown>): CommonInput {
+  const { receiverType, ...fields } = check(common, body, '')
+  return { ...fields, receiverType, receiver: readReceiver(receiverType, body['receiverData']) }
+}
+
+function readReceiver(receiverType: Receiver['receiverType'], data: unknown): Receiver['receiver'] {
+  if (receiverType === 'all') {
+    const isEmpty = data === undefined || data === null || (typeof data === 'object' && Object.keys(data).length === 0)
+    if (isEmpty) return {}
+    throw badInput('receiverData', 'receiverType 为 all 时必须为空', 'must be empty when receiverType is all, or it would reach everybody')
+  }
+  if (data === undefined || data === null) throw badInput('receiverData', '必填', 'is required')
+  const lists: Record<string, string[]> = check<Record<string, string[]>>(receiverType === 'specified' ? specified : custom, data, 'receiverData')
+  const named = Object.entries(lists).filter(([, list]) => list.length > 0)
+  if (named.length === 0) throw badInput('receiverData', '没有任何接收目标', 'names nobody')
+  return Object.fromEntries(named)
+}
+
+/** How a call reads `priority`. Template pushes say "0,1,2" in the document; an app may ask for 1 to 3 there too. */
+export const priorityScales = {
+  plain: new Map([['3', 3], ['2', 2], ['1', 1]]),
+  template: new Map([['3', 3], ['2', 3], ['1', 2], ['0', 1]]),
+} satisfies Record<string, Map<string, number>>
+
+/** `priority` as 3 high, 2 normal, 1 low. Absent or '' is normal. */
+export function readPriority(value: unknown, scale: Map<string, number>): number {
+  if (value === undefined || value === null || value === '') return 2
+  const priority = typeof value === 'string' || typeof value === 'number' ? scale.get(String(value).trim()) : undefined
+  if (priority === undefined) {
+    const known = [...scale.keys()].toSorted().join(', ')
+    throw badInput('priority', `只能是 ${known}`, `must be one of ${known}`)
+  }
+  return priority
+}
+
+/** `msgType`: one of the known ones; the document knows `notice` and `reminder`. */
+export function readMsgType(value: unknown, fallback: string): string {
+  if (value === undefined || value === null || value === '') return fallback
+  if (typeof value === 'string' && MSG_TYPES.includes(value)) return value
+  throw badInput('msgType', `只能是 ${MSG_TYPES.join(', ')}`, `must be one of ${MSG_TYPES.join(', ')}`)
+}
+
+const MSG_TYPES = ['notice', 'reminder']

@@ -1,0 +1,168 @@
+/** The use case of both documented calls and both mutations: read, check, resolve, accept. */
+import { hasGrant, type App } from '../apps/apps.ts'
+import type { Context, OpenChannel } from '../context.ts'
+import { readContent } from '../delivery/content.ts'
+import { nextChunk, type Audience, type Chunk } from '../delivery/fan-out.ts'
+import { unknownCodes } from '../directory/audience.ts'
+import { person } from '../directory/directory.ts'
+import { badInput, Refusal } from '../errors.ts'
+import { readVariables, renderContents } from '../templates/render.ts'
+import { publishedTemplate } from '../templates/templates.ts'
+import { accept, firstAnswer, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
+import { priorityScales, readCommon, readMsgType, readPriority, type CommonInput } from './input.ts'
+import { readSendTime } from './send-time.ts'
+
+/** What comes with a push besides its body. */
+export type Around = { requestId: string; idempotency: IdempotencyKey | undefined }
+
+/** Pushes the contents that the caller sends. Committed when it returns; a refusal says what to mend. */
+export async function pushChannelMessage(context: Context, app: App, body: Record<string, unknown>, around: Around): Promise<Accepted> {
+  const first = await firstAnswer(context, app.id, around.idempotency)
+  if (first !== undefined) return first
+  const common = readCommon(body)
+  const priority = readPriority(body['priority'], priorityScales.plain)
+  const msgType = readMsgType(body['msgType'], 'notice')
+  const given = readChannelData(body['channelData'])
+  const said = readContents(context, app, 'channelData', given)
+  return carryOut(context, app, body, around, { ...common, priority, msgType }, said)
+}
+
+/** Pushes what a template says, with the caller's variables. */
+export async function pushTemplateMessage(context: Context, app: App, body: Record<string, unknown>, around: Around): Promise<Accepted> {
+  const first = await firstAnswer(context, app.id, around.idempotency)
+  if (first !== undefined) return first
+  const common = readCommon(body)
+  const scale = app.compat.templatePriority === '123' ? priorityScales.plain : priorityScales.template
+  const priority = readPriority(body['priority'], scale)
+  const variables = readVariables(body['channelParamData'])
+  const template = await findTemplate(context, body['templateCode'])
+  const rendered = renderContents(template.contents, (id) => context.channels.get(id)?.kind, variables)
+  const said = readContents(context, app, 'templateCode', rendered)
+  const msgType = readMsgType(body['msgType'], template.msgType)
+  const pinned = { templateCode: template.code, templateVersion: template.version }
+  return carryOut(context, app, body, around, { ...common, ...pinned, priority, msgType }, said)
+}
+
+type Said = { channel: OpenChannel; content: unknown }[]
+type Read = CommonInput & { priority: number; msgType: string; templateCode?: string; templateVersion?: number }
+
+async function carryOut(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  around: Around,
+  read: Read,
+  said: Said,
+): Promise<Accepted> {
+  const dueAt = readSendTime(body['sendTime'], context.config.TIME_ZONE)
+  const warnings: string[] = []
+  const spoken = read.receiverType === 'custom' ? matchAccounts(read.receiver, said, warnings) : said
+  if (read.receiverType === 'all') checkBroadcastGrants(app, spoken)
+
+  const audience: Audience = {
+    receiverType: read.receiverType,
+    receiver: read.receiver,
+    channels: spoken.map(({ channel }) => channel),
+    deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
+  }
+  const unresolved = read.receiverType === 'specified' ? await unknownCodes(context.db, read.receiver) : {}
+  checkSomebodyIsNamed(read, unresolved)
+  const chunk = await nextChunk(context.db, audience, '')
+  if (!chunk.reachesSomebody && chunk.isLast) throw nobodyReachable(read, chunk)
+  Object.assign(unresolved, invalidAccounts(read, chunk))
+  const missed = Object.values(unresolved).flat().length
+  if (missed > 0) warnings.push(`unresolved=${missed}`)
+
+  const push: Push = {
+    ...read,
+    appId: app.id,
+    templateCode: read.templateCode,
+    templateVersion: read.templateVersion,
+    unresolved,
+    senderName: read.senderName ?? (await nameOf(context, read.senderCode)),
+    dueAt,
+    contents: spoken.map(({ channel, content }) => ({ channelId: channel.id, kind: channel.kind, content })),
+    requestId: around.requestId,
+  }
+  return accept(context, push, chunk.isLast ? chunk : undefined, warnings, around.idempotency)
+}
+
+/** `channelData`: at least one channel, each with an object. */
+function readChannelData(value: unknown): Record<string, unknown> {
+  if (value === undefined || value === null) throw badInput('channelData', '必填', 'is required')
+  if (typeof value !== 'object' || Array.isArray(value)) throw badInput('channelData', '应为对象', 'must be an object')
+  if (Object.keys(value).length === 0) throw badInput('channelData', '至少需要一个渠道', 'needs at least one channel')
+  return value as Record<string, unknown>
+}
+
+/** Contents by channel id, each channel known and permitted, each content as its kind wants it. */
+function readContents(context: Context, app: App, path: string, given: Record<string, unknown>): Said {
+  const permitted = [...context.channels.values()].filter(({ id }) => hasGrant(app, `channel:${id}`))
+  return Object.entries(given).map(([id, value]) => {
+    const channel = permitted.find((one) => one.id === id)
+    if (channel === undefined) {
+      const ids = permitted.map((one) => one.id).join(', ')
+      throw badInput(`${path}.${id}`, `渠道不可用，可用渠道：${ids}`, `is no channel for this app; it may use ${ids}`)
+    }
+    return { channel, content: readContent(channel.kind, value, `${path}.${id}`) }
+  })
+}
+
+async function findTemplate(context: Context, code: unknown) {
+  if (code === undefined || code === null || code === '') throw badInput('templateCode', '必填', 'is required')
+  if (typeof code !== 'string') throw badInput('templateCode', '应为字符串', 'must be a string')
+  const template = await publishedTemplate(context.db, code.trim())
+  if (template === undefined) {
+    throw new Refusal('TEMPLATE_NOT_FOUND', { zh: `模板 ${code} 不存在`, en: `there is no template ${code}` })
+  }
+  if (!template.enabled) throw badInput('templateCode', `模板 ${code} 已停用`, `template ${code} is disabled`)
+  return template
+}
+
+/** Custom accounts and contents go by channel: accounts need a content; a content without accounts is left out, with a warning. */
+function matchAccounts(receiver: Record<string, string[]>, said: Said, warnings: string[]): Said {
+  for (const id of Object.keys(receiver)) {
+    if (said.some(({ channel }) => channel.id === id)) continue
+    throw badInput(`receiverData.${id}`, '该渠道没有内容', 'has accounts, but there is no content for this channel')
+  }
+  const [spoken, idle] = [said.filter(({ channel }) => receiver[channel.id]), said.filter(({ channel }) => !receiver[channel.id])]
+  for (const { channel } of idle) warnings.push(`no-accounts=${channel.id}`)
+  return spoken
+}
+
+function checkBroadcastGrants(app: App, said: Said): void {
+  const missing = said.find(({ channel }) => !hasGrant(app, `broadcast:${channel.id}`))
+  if (missing === undefined) return
+  const grant = `broadcast:${missing.channel.id}`
+  throw new Refusal('FORBIDDEN', { path: 'receiverType', zh: `应用缺少授权 ${grant}`, en: `this app lacks the grant ${grant}` })
+}
+
+/** Refuses when every code is unknown: then nobody at all was meant. */
+function checkSomebodyIsNamed(read: Read, unknown: Record<string, string[]>): void {
+  if (read.receiverType !== 'specified') return
+  const named = Object.values(read.receiver).flat().length
+  const missing = Object.values(unknown).flat()
+  if (missing.length < named) return
+  throw badInput('receiverData', `没有找到 ${missing.join(', ')}`, `nobody is known as ${missing.slice(0, 20).join(', ')}`)
+}
+
+function nobodyReachable(read: Read, chunk: Chunk): Refusal {
+  if (read.receiverType === 'custom') {
+    const accounts = chunk.deliveries.map(({ recipient }) => recipient)
+    return badInput('receiverData', `账号均无效：${accounts.join(', ')}`, `no account is valid: ${accounts.slice(0, 20).join(', ')}`)
+  }
+  return badInput('receiverData', '没有人能在所选渠道上收到', 'names nobody who can be reached on these channels')
+}
+
+function invalidAccounts(read: Read, chunk: Chunk): Record<string, string[]> {
+  if (read.receiverType !== 'custom') return {}
+  const invalid = chunk.deliveries.filter(({ state }) => state === 'failed')
+  return Object.fromEntries(
+    Object.entries(Object.groupBy(invalid, ({ channelId }) => channelId)).map(([id, list]) => [id, (list ?? []).map(({ recipient }) => recipient)]),
+  )
+}
+
+/** A sender's name, when the code is somebody's; an unknown code is kept as text and is no error. */
+async function nameOf(context: Context, code: string | undefined): Promise<string | undefined> {
+  return code === undefined ? undefined : (await person(context.db, code))?.name
+}

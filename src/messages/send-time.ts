@@ -1,0 +1,41 @@
+import { Temporal } from 'temporal-polyfill'
+import { badInput } from '../errors.ts'
+
+const LOCAL = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:[0-5]\d)$/
+const WITH_OFFSET = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:[0-5]\d(?:\.\d{1,9})?)(Z|[+-]\d{2}:\d{2})$/
+const AT_MOST_AHEAD = { hours: 366 * 24 }
+
+/**
+ * Reads `sendTime`: `yyyy-MM-dd HH:mm:ss` in `zone`, or ISO 8601 with an offset. Undefined: now, for nothing given.
+ * A local time in a gap of the zone moves forward, one in an overlap is the first. The past is allowed and due at once.
+ * Refuses everything else, impossible dates included: neither `Date` nor PostgreSQL would.
+ */
+export function readSendTime(value: unknown, zone: string): Date | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  const instant = typeof value === 'string' ? parse(value.trim(), zone) : undefined
+  if (instant === undefined) {
+    throw badInput(
+      'sendTime',
+      '应为 yyyy-MM-dd HH:mm:ss 或带时区的 ISO 8601 时间',
+      'is no time: write yyyy-MM-dd HH:mm:ss, or ISO 8601 with an offset',
+    )
+  }
+  const latest = Temporal.Now.instant().add(AT_MOST_AHEAD)
+  if (Temporal.Instant.compare(instant, latest) > 0) throw badInput('sendTime', '不能晚于一年后', 'is more than a year ahead')
+  return new Date(instant.epochMilliseconds)
+}
+
+function parse(text: string, zone: string): Temporal.Instant | undefined {
+  try {
+    const local = LOCAL.exec(text)
+    if (local) {
+      const time = Temporal.PlainDateTime.from(`${local[1]}T${local[2]}`, { overflow: 'reject' })
+      return time.toZonedDateTime(zone, { disambiguation: 'compatible' }).toInstant()
+    }
+    // Temporal.Instant alone would clip nothing, but accepts more forms than the contract.
+    return WITH_OFFSET.test(text) ? Temporal.Instant.from(text) : undefined
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}

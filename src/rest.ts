@@ -1,0 +1,122 @@
+/** The documented door: `POST /api/openApi/…`. One envelope, one way in; the calls themselves are the slices'. */
+import { createHash } from 'node:crypto'
+import { appCalls } from './apps/rest.ts'
+import type { App } from './apps/apps.ts'
+import { authenticateApp } from './apps/authenticate.ts'
+import { codePoints } from './check.ts'
+import type { Context } from './context.ts'
+import type { Compat } from './db/tables.ts'
+import { Refusal, refusals } from './errors.ts'
+import { readJson } from './json.ts'
+import { readAppId, readBody } from './messages/input.ts'
+import { messageCalls } from './messages/rest.ts'
+
+
+/** `msg` is varchar(100) in the document. */
+const MSG_LIMIT = 100
+const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,255}$/
+
+/** One call of the documented kind: JSON in, the envelope out, made by an app. */
+export type RestCall = {
+  path: string
+  /** The grant that the app needs; undefined: the call checks what it needs itself. */
+  grant: string | undefined
+  act(context: Context, app: App, body: Record<string, unknown>, around: RestAround): Promise<RestDone>
+}
+
+export type RestAround = { requestId: string; idempotency: { key: string; bodySha256: string } | undefined }
+/** `msgId` and, for calls of ours, `data` go into the body; everything extra travels in headers. */
+export type RestDone = { msgId?: string; data?: Record<string, unknown>; headers?: Record<string, string> }
+
+/** Every documented call and ours of the same kind. */
+export const restCalls: readonly RestCall[] = [...messageCalls, ...appCalls]
+
+export type RestRequest = {
+  method: string
+  path: string
+  headers: Record<string, string | undefined>
+  /** Reads the body; refuses one that is too large. */
+  body(): Promise<Uint8Array>
+  /** The caller's address; undefined when a proxy stands between, whose word nobody has vouched for. */
+  address: string | undefined
+  requestId: string
+}
+
+export type RestResponse = { status: number; headers: Record<string, string>; body: Record<string, unknown> }
+
+/** Answers a call. Never throws: whatever goes wrong becomes an envelope, and what is our bug goes to `onBug`. */
+export async function answer(context: Context, request: RestRequest, onBug: (error: unknown) => void): Promise<RestResponse> {
+  let compat: Compat = {}
+  try {
+    const call = find(request)
+    checkMediaType(request.headers)
+    const bytes = await request.body()
+    const body = readBody(readJson(bytes))
+    const { authorization } = request.headers
+    const app = await authenticateApp(context, readAppId(body), { authorization, address: request.address })
+    compat = app.compat
+    const around = { requestId: request.requestId, idempotency: readIdempotencyKey(request.headers['idempotency-key'], bytes) }
+    const { msgId, data, headers = {} } = await call.act(context, app, body, around)
+    return envelope(compat, 200, 200, '操作成功', { ...(msgId ? { msgId } : {}), ...(data ? { data } : {}) }, headers)
+  } catch (error) {
+    if (!(error instanceof Refusal)) onBug(error)
+    const refusal = error instanceof Refusal ? error : new Refusal('INTERNAL')
+    const { status, restCode, retryAfterSeconds } = refusal.kind
+    const headers: Record<string, string> = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }
+    if (refusal.code === 'METHOD_NOT_ALLOWED') headers['allow'] = 'POST'
+    const isParameter = refusals[refusal.code].status === 400
+    const code = isParameter ? (compat.paramErrorCode ?? restCode) : restCode
+    return envelope(compat, isParameter ? code : status, code, refusal.zh, {}, headers)
+  }
+}
+
+function envelope(
+  compat: Compat,
+  status: number,
+  code: number,
+  msg: string,
+  more: Record<string, unknown>,
+  headers: Record<string, string>,
+): RestResponse {
+  return {
+    status: compat.httpStatus === 'always200' ? 200 : status,
+    headers,
+    body: { code: compat.codeAsString ? String(code) : code, msg: cut(msg), ...more },
+  }
+}
+
+function cut(text: string): string {
+  if (codePoints(text) <= MSG_LIMIT) return text
+  return [...text].slice(0, MSG_LIMIT - 1).join('') + '…'
+}
+
+function find({ method, path }: RestRequest): RestCall {
+  const call = restCalls.find((one) => one.path === path)
+  if (call === undefined) throw new Refusal('NOT_FOUND')
+  if (method !== 'POST') throw new Refusal('METHOD_NOT_ALLOWED', { zh: '请使用 POST', en: 'use POST' })
+  return call
+}
+
+/** JSON only, uncompressed: a web page cannot send that across origins without asking. */
+function checkMediaType(headers: RestRequest['headers']): void {
+  const [type = '', ...parameters] = (headers['content-type'] ?? '').toLowerCase().split(';').map((part) => part.trim())
+  const isUtf8 = parameters.every((parameter) => parameter === '' || /^charset="?utf-?8"?$/.test(parameter))
+  if (type !== 'application/json' || !isUtf8) {
+    throw new Refusal('UNSUPPORTED_MEDIA_TYPE', {
+      path: 'Content-Type',
+      zh: '应为 application/json; charset=utf-8',
+      en: 'must be application/json; charset=utf-8',
+    })
+  }
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw new Refusal('UNSUPPORTED_MEDIA_TYPE', { path: 'Content-Encoding', zh: '不支持压缩', en: 'must not be compressed' })
+  }
+}
+
+function readIdempotencyKey(key: string | undefined, bytes: Uint8Array): RestAround['idempotency'] {
+  if (key === undefined) return undefined
+  if (!IDEMPOTENCY_KEY.test(key)) {
+    throw new Refusal('BAD_INPUT', { path: 'Idempotency-Key', zh: '应为 1 到 255 个可打印字符', en: 'must be 1 to 255 printable characters' })
+  }
+  return { key, bodySha256: createHash('sha256').update(bytes).digest('hex') }
+}

@@ -1,0 +1,153 @@
+/** The HTTP server: the documented calls in front, GraphQL beside them, health for whoever watches over us. */
+import { randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { sql } from 'drizzle-orm'
+import { authenticate } from './apps/authenticate.ts'
+import type { Context } from './context.ts'
+import { query } from './db/client.ts'
+import { Refusal } from './errors.ts'
+import { graphiqlPage } from './graphiql.ts'
+import { serveSockets } from './graphql/socket.ts'
+import { makeYoga } from './graphql/yoga.ts'
+import { answer, type RestRequest } from './rest.ts'
+import { schema } from './schema.ts'
+
+/** The largest body of any call. */
+const BODY_LIMIT = 1024 * 1024
+/** How long a client may take over its headers and over a whole request. */
+const HEADERS_MS = 10_000
+const REQUEST_MS = 30_000
+const REQUEST_ID = /^[\w.:-]{1,64}$/
+
+export type PosthouseServer = {
+  url: string
+  /** Stops accepting, lets requests under way end, tells sockets to come back (1012). */
+  close(): Promise<void>
+  /** From now on `/readyz` says no, so that a load balancer sends nobody here. */
+  drain(): void
+}
+
+/** Listens on HOST and PORT; rejects when it cannot. `viewers` are tokens that GraphiQL may offer, for development. */
+export async function startServer(context: Context, viewers: GraphiqlViewer[]): Promise<PosthouseServer> {
+  const { config, log } = context
+  const ask = (authorization: string | undefined) => authenticate(context, authorization)
+  const graphiql = config.isLoopback ? () => graphiqlPage({ viewers, defaultViewer: 'user' }) : undefined
+  const yoga = makeYoga(context, schema, ask, graphiql)
+  let isReady = true
+
+  const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS }, (request, response) => {
+    const requestId = requestIdOf(request)
+    response.setHeader('x-request-id', requestId)
+    response.setHeader('x-content-type-options', 'nosniff')
+    handle(request, response, requestId).catch((error) => {
+      log.error({ err: error, requestId }, 'http: a bug of ours')
+      if (!response.headersSent) send(response, 500, { code: 500, msg: '服务器内部错误' })
+      else response.destroy()
+    })
+  })
+
+  async function handle(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    const path = new URL(request.url ?? '/', 'http://localhost').pathname
+    if (!isOwnHost(request.headers)) return send(response, 403, { code: 401, msg: '身份验证失败' })
+    if (path === '/graphql') return void (await yoga(request, response, { requestId }))
+    if (path === '/healthz') return send(response, 200, { status: 'ok' })
+    if (path === '/readyz') return ready(response)
+    if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
+    await rest(request, response, path, requestId)
+  }
+
+  async function rest(request: IncomingMessage, response: ServerResponse, path: string, requestId: string): Promise<void> {
+    const startedAt = performance.now()
+    const call: RestRequest = {
+      method: request.method ?? '',
+      path,
+      headers: request.headers as RestRequest['headers'],
+      body: () => readBody(request),
+      address: addressOf(request),
+      requestId,
+    }
+    const { status, headers, body } = await answer(context, call, (error) => log.error({ err: error, requestId }, 'rest: a bug of ours'))
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+    // What is left of a body that was refused is not read: the connection ends with the answer.
+    if (!request.complete) response.setHeader('connection', 'close')
+    send(response, status, body)
+    const milliseconds = Math.round(performance.now() - startedAt)
+    log.info({ requestId, method: call.method, path, status, code: body['code'], msgId: body['msgId'], milliseconds }, 'rest')
+  }
+
+  /** Ready: not on the way out, and the database answers. */
+  async function ready(response: ServerResponse): Promise<void> {
+    const answers = isReady && (await query(context.db, sql`select 1`).then(() => true, () => false))
+    send(response, answers ? 200 : 503, { status: answers ? 'ready' : 'not ready' })
+  }
+
+  const isOwnHost = ({ host }: { host?: string | undefined }) => !config.isLoopback || isLoopbackHost(host)
+  const sockets = serveSockets(server, '/graphql', yoga, ask, (headers) => isOwnHost(headers) && isOwnOrigin(headers))
+  await listen(server, config.PORT, config.HOST)
+  const { port } = server.address() as AddressInfo
+  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+  return {
+    url: `http://${host}:${port}`,
+    drain() {
+      isReady = false
+    },
+    async close() {
+      isReady = false
+      const closed = new Promise((resolve) => server.close(resolve))
+      await sockets.close()
+      server.closeIdleConnections()
+      const force = setTimeout(() => server.closeAllConnections(), 1_000)
+      await closed
+      clearTimeout(force)
+    },
+  }
+}
+
+export type GraphiqlViewer = { name: string; label: string; token: string }
+
+/** A web page under another name that points here (DNS rebinding) shows itself by its Host. */
+function isLoopbackHost(host: string | undefined): boolean {
+  return /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host ?? '')
+}
+
+/** Browsers say where a page comes from; other clients say nothing. */
+function isOwnOrigin({ origin, host }: { origin?: string | undefined; host?: string | undefined }): boolean {
+  return origin === undefined || URL.parse(origin)?.host === host
+}
+
+/** The peer's address. Behind a proxy it would be the proxy's: then nobody's. */
+function addressOf(request: IncomingMessage): string | undefined {
+  const isForwarded = request.headers['x-forwarded-for'] !== undefined || request.headers['forwarded'] !== undefined
+  return isForwarded ? undefined : request.socket.remoteAddress
+}
+
+function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+  const tooLarge = () => new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
+  if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) throw tooLarge()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > BODY_LIMIT) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }).end(text)
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolve())
+  })
+}
