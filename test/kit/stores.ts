@@ -3,7 +3,9 @@
  * Every `open()` gives a fresh, migrated one; close it afterwards.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { openStore, type Store } from '../../src/db/client.ts'
@@ -14,14 +16,22 @@ const LOCAL = 'postgres://postgres@127.0.0.1:5432/postgres'
 const TEMPLATE_LOCK = 5_310_774
 const CONNECT_SECONDS = 2
 
-type TestStore = { name: 'PGlite' | 'PostgreSQL'; open: () => Promise<Store> }
+export type TestStore = {
+  name: 'PGlite' | 'PostgreSQL'
+  open: () => Promise<Store>
+  /** Settings under which a Posthouse of its own runs on such a store, and how to remove it afterwards. */
+  place: () => Promise<Place>
+}
+export type Place = { env: Record<string, string>; remove: () => Promise<void> }
 
 const server = await findServer()
 
 /** PGlite, and PostgreSQL where there is one (TEST_DATABASE_URL, or a local server that trusts us). */
 export const stores: TestStore[] = [
-  { name: 'PGlite', open: openPglite },
-  ...(server === undefined ? [] : [{ name: 'PostgreSQL' as const, open: () => openPostgres(server) }]),
+  { name: 'PGlite', open: openPglite, place: placePglite },
+  ...(server === undefined
+    ? []
+    : [{ name: 'PostgreSQL' as const, open: () => openPostgres(server), place: () => placePostgres(server) }]),
 ]
 
 async function openPglite(): Promise<Store> {
@@ -30,16 +40,33 @@ async function openPglite(): Promise<Store> {
   return store
 }
 
+async function placePglite(): Promise<Place> {
+  const folder = mkdtempSync(join(tmpdir(), 'posthouse-'))
+  return { env: { DATA_DIR: folder }, remove: async () => rmSync(folder, { recursive: true, force: true }) }
+}
+
 async function openPostgres(url: string): Promise<Store> {
-  const template = await makeTemplate(url)
-  const name = `posthouse_test_${randomUUID().replaceAll('-', '')}`
-  await asAdmin(url, (sql) => sql.unsafe(`create database ${name} template ${template}`))
-  const store = await openStore({ databaseUrl: inDatabase(url, name) })
+  const { env, remove } = await placePostgres(url)
+  const store = await openStore({ databaseUrl: env['DATABASE_URL'] })
   return {
     ...store,
     async close() {
       await store.close()
-      await asAdmin(url, (sql) => sql.unsafe(`drop database ${name} with (force)`))
+      await remove()
+    },
+  }
+}
+
+async function placePostgres(url: string): Promise<Place> {
+  const template = await makeTemplate(url)
+  const name = `posthouse_test_${randomUUID().replaceAll('-', '')}`
+  await asAdmin(url, (sql) => sql.unsafe(`create database ${name} template ${template}`))
+  const data = await placePglite()
+  return {
+    env: { ...data.env, DATABASE_URL: inDatabase(url, name) },
+    async remove() {
+      await data.remove()
+      await asAdmin(url, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`))
     },
   }
 }

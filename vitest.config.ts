@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Node runs the sources itself, as in production; through Vite, graphql would load twice.
+    experimental: { viteModuleRunner: false },
+    // A Posthouse starts in one to three seconds, on a busy machine more.
+    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    // Each file has its own stores; more files at once than cores only makes the waits longer.
+    maxWorkers: 2,
+  },
+})
