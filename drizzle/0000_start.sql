@@ -176,4 +176,5 @@ CREATE INDEX "memberships_user" ON "memberships" USING btree ("user_code");--> s
 CREATE INDEX "messages_app" ON "messages" USING btree ("app_id","created_at" DESC NULLS FIRST,"id" DESC NULLS FIRST);--> statement-breakpoint
 CREATE INDEX "messages_business" ON "messages" USING btree ("app_id","business_id") WHERE business_id is not null;--> statement-breakpoint
 CREATE INDEX "messages_due" ON "messages" USING btree ("due_at") WHERE state in ('scheduled', 'fanning_out');--> statement-breakpoint
-CREATE INDEX "users_phone" ON "users" USING btree ("phone");
+CREATE INDEX "users_phone" ON "users" USING btree ("phone");--> statement-breakpoint
+CREATE INDEX "users_page" ON "users" USING btree (code collate "C") WHERE enabled;

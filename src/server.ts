@@ -7,8 +7,8 @@ import { authenticate } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
 import { query } from './db/client.ts'
 import { Refusal } from './errors.ts'
-import { graphiqlPage } from './graphiql.ts'
 import { serveSockets } from './graphql/socket.ts'
+import type { GraphiqlViewer } from './graphiql.ts'
 import { makeYoga } from './graphql/yoga.ts'
 import { answer, type RestRequest } from './rest.ts'
 import { schema } from './schema.ts'
@@ -32,11 +32,15 @@ export type PosthouseServer = {
 export async function startServer(context: Context, viewers: GraphiqlViewer[]): Promise<PosthouseServer> {
   const { config, log } = context
   const ask = (authorization: string | undefined) => authenticate(context, authorization)
-  const graphiql = config.isLoopback ? () => graphiqlPage({ viewers, defaultViewer: 'user' }) : undefined
+  // The page is 9 MB: loaded when somebody first looks at it.
+  const page = async () => (await import('./graphiql.ts')).graphiqlPage({ viewers, defaultViewer: 'user' })
+  const graphiql = config.isLoopback ? page : undefined
   const yoga = makeYoga(context, schema, ask, graphiql)
   let isReady = true
+  const startedAt = new WeakMap<ServerResponse, number>()
 
   const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS }, (request, response) => {
+    startedAt.set(response, performance.now())
     const requestId = requestIdOf(request)
     response.setHeader('x-request-id', requestId)
     response.setHeader('x-content-type-options', 'nosniff')
@@ -50,7 +54,10 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   async function handle(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname
     if (!isOwnHost(request.headers)) return send(response, 403, { code: 401, msg: '身份验证失败' })
-    if (path === '/graphql') return void (await yoga(request, response, { requestId }))
+    if (path === '/graphql') {
+      response.once('close', () => logDone('graphql', request, response, requestId, {}))
+      return void (await yoga(request, response, { requestId }))
+    }
     if (path === '/healthz') return send(response, 200, { status: 'ok' })
     if (path === '/readyz') return ready(response)
     if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
@@ -58,7 +65,6 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   }
 
   async function rest(request: IncomingMessage, response: ServerResponse, path: string, requestId: string): Promise<void> {
-    const startedAt = performance.now()
     const call: RestRequest = {
       method: request.method ?? '',
       path,
@@ -72,8 +78,13 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     // What is left of a body that was refused is not read: the connection ends with the answer.
     if (!request.complete) response.setHeader('connection', 'close')
     send(response, status, body)
-    const milliseconds = Math.round(performance.now() - startedAt)
-    log.info({ requestId, method: call.method, path, status, code: body['code'], msgId: body['msgId'], milliseconds }, 'rest')
+    logDone('rest', request, response, requestId, { path, code: body['code'], msgId: body['msgId'] })
+  }
+
+  /** One line a request; a subscription's when it ends. */
+  function logDone(door: string, { method }: IncomingMessage, response: ServerResponse, requestId: string, more: object): void {
+    const milliseconds = Math.round(performance.now() - (startedAt.get(response) ?? performance.now()))
+    log.info({ requestId, method, status: response.statusCode, ...more, milliseconds }, door)
   }
 
   /** Ready: not on the way out, and the database answers. */
@@ -103,8 +114,6 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     },
   }
 }
-
-export type GraphiqlViewer = { name: string; label: string; token: string }
 
 /** A web page under another name that points here (DNS rebinding) shows itself by its Host. */
 function isLoopbackHost(host: string | undefined): boolean {

@@ -4,7 +4,7 @@ import { findApp, putKey } from './apps/apps.ts'
 import { bearerKey, inboxToken, sha256 } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
 import { person } from './directory/directory.ts'
-import type { GraphiqlViewer } from './server.ts'
+import type { GraphiqlViewer } from './graphiql.ts'
 
 /** The app and the person that the document's samples name. */
 const SAMPLE_APP = '102343444'

@@ -78,7 +78,13 @@ export const users = pgTable(
     enabled: boolean('enabled').notNull().default(true),
     createdAt: createdAt(),
   },
-  (t) => [index('users_phone').on(t.phone)],
+  (t) => [
+    index('users_phone').on(t.phone),
+    // What everybody is paged by: byte order, the same on every database.
+    index('users_page')
+      .on(sql`code collate "C"`)
+      .where(sql`enabled`),
+  ],
 )
 
 /** Groups are what a receiver can name instead of people: depts (a tree), posts and roles. */

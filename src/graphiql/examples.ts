@@ -50,7 +50,12 @@ export const examples: Example[] = [
     msgId
   }
 }`,
-    variables: { variables: [{ name: 'code', value: '268413' }] },
+    variables: {
+      variables: [
+        { name: 'code', value: 'Medical1001' },
+        { name: 'name', value: '患者001' },
+      ],
+    },
   },
   {
     title: '实时收件箱：先运行，再去推送 · Watch an inbox: run this, then push',
@@ -118,6 +123,26 @@ export const examples: Example[] = [
   message(id: $id) {
     msgId
     state
+    recipientCount
+    unresolved
+    channels {
+      channelId
+      kind
+      totals {
+        state
+        count
+      }
+    }
+    deliveries(first: 20) {
+      edges {
+        node {
+          channelId
+          recipient
+          state
+          reason
+        }
+      }
+    }
   }
 }`,
     variables: { id: '' },

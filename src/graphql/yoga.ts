@@ -10,7 +10,7 @@ import type { GraphqlContext } from './builder.ts'
 /** What the HTTP or WebSocket server hands to Yoga for one operation. */
 export type ServerContext = { viewer?: Viewer; requestId: string; req?: IncomingMessage }
 
-export type GraphiqlPage = () => string
+export type GraphiqlPage = () => Promise<string>
 
 export type Authenticate = (authorization: string | undefined) => Promise<Viewer>
 

@@ -49,7 +49,7 @@ const Receiver = builder.inputType('Receiver', {
   }),
 })
 
-const Variable = builder.inputType('Variable', {
+const TemplateVariable = builder.inputType('TemplateVariable', {
   description: "A template variable's value.",
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name in the template.' }),
@@ -138,7 +138,7 @@ export const PushTemplateMessageInput = builder.inputType('PushTemplateMessageIn
     receiverType: t.field({ type: ReceiverType, ...receiverAndMore.receiverType }),
     receiverData: t.field({ type: 'JSON', ...receiverAndMore.receiverData }),
     templateCode: t.string({ required: true, description: 'Which template.' }),
-    variables: t.field({ type: [Variable], description: 'Values of its variables. Or use `channelParamData` as documented.' }),
+    variables: t.field({ type: [TemplateVariable], description: 'Values of its variables. Or use `channelParamData` as documented.' }),
     channelParamData: t.field({ type: 'JSON', description: 'The documented form: values by name.' }),
     priority: t.field({ type: Priority, description: 'How urgent it is.' }),
     businessId: t.string(receiverAndMore.businessId),

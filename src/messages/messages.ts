@@ -88,16 +88,20 @@ export type Delivery = {
   settledAt: Date | null
 }
 
-/** The message's deliveries on outbound channels, in the order they were made. */
+/** The message's deliveries, by channel and recipient: the order of an index they have anyway. `after` is a delivery's id. */
 export function listDeliveries(db: Db, messageId: string, after: string | undefined, limit: number): Promise<Delivery[]> {
+  const further = sql`
+    and (channel_id, recipient) > (
+      select channel_id, recipient from deliveries where id = ${after} and message_id = ${messageId}
+    )`
   return query<Delivery>(
     db,
     sql`
       select id, channel_id as "channelId", recipient, state, reason, last_error as "lastError", attempts,
         created_at as "createdAt", settled_at as "settledAt"
       from deliveries
-      where message_id = ${messageId} and id > coalesce(${after ?? null}::uuid, '00000000000000000000000000000000')
-      order by id
+      where message_id = ${messageId} ${after === undefined ? sql`` : further}
+      order by channel_id, recipient
       limit ${limit}`,
   )
 }
