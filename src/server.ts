@@ -93,7 +93,8 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     send(response, answers ? 200 : 503, { status: answers ? 'ready' : 'not ready' })
   }
 
-  const isOwnHost = ({ host }: { host?: string | undefined }) => !config.isLoopback || isLoopbackHost(host)
+  // In development pages hold ready tokens, so nothing is served to a page under another name that points here.
+  const isOwnHost = ({ host }: { host?: string | undefined }) => !context.secrets.areMade || isLoopbackHost(host)
   const sockets = serveSockets(server, '/graphql', yoga, ask, (headers) => isOwnHost(headers) && isOwnOrigin(headers))
   await listen(server, config.PORT, config.HOST)
   const { port } = server.address() as AddressInfo
@@ -125,10 +126,14 @@ function isOwnOrigin({ origin, host }: { origin?: string | undefined; host?: str
   return origin === undefined || URL.parse(origin)?.host === host
 }
 
-/** The peer's address. Behind a proxy it would be the proxy's: then nobody's. */
-function addressOf(request: IncomingMessage): string | undefined {
-  const isForwarded = request.headers['x-forwarded-for'] !== undefined || request.headers['forwarded'] !== undefined
-  return isForwarded ? undefined : request.socket.remoteAddress
+/**
+ * The peer's address, as far as it says who calls. Behind a proxy it is the proxy's, and from a browser on this machine
+ * under another name (DNS rebinding) it is any web page's: then nobody's.
+ */
+function addressOf({ headers, socket }: IncomingMessage): string | undefined {
+  const isForwarded = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
+  const isLocal = /^(::1|(::ffff:)?127\.)/.test(socket.remoteAddress ?? '')
+  return isForwarded || (isLocal && !isLoopbackHost(headers.host)) ? undefined : socket.remoteAddress
 }
 
 function requestIdOf(request: IncomingMessage): string {
