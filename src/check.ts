@@ -73,7 +73,7 @@ export function checkText(value: unknown, path = '', depth = 0): void {
     return
   }
   if (typeof value !== 'object' || value === null) return
-  if (depth >= MAX_DEPTH) throw badInput(path.slice(0, 40), `嵌套超过 ${MAX_DEPTH} 层`, `is nested deeper than ${MAX_DEPTH}`)
+  if (depth >= MAX_DEPTH) throw badInput([...path].slice(0, 40).join(''), `嵌套超过 ${MAX_DEPTH} 层`, `is nested deeper than ${MAX_DEPTH}`)
   for (const [key, member] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`
     checkText(key, path === '' ? '(key)' : `${path}.(key)`)

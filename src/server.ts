@@ -18,6 +18,8 @@ const BODY_LIMIT = 1024 * 1024
 /** How long a client may take over its headers and over a whole request. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
+/** What a request asks for whose target is no path. */
+const NOWHERE = { pathname: '', searchParams: new URLSearchParams() }
 const REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export type PosthouseServer = {
@@ -52,7 +54,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   })
 
   async function handle(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
-    const path = new URL(request.url ?? '/', 'http://localhost').pathname
+    const { pathname: path, searchParams } = URL.parse(`http://localhost${request.url ?? '/'}`) ?? NOWHERE
     if (!isOwnHost(request.headers)) return send(response, 403, { code: 401, msg: '身份验证失败' })
     if (path === '/graphql') {
       response.once('close', () => logDone('graphql', request, response, requestId, {}))
@@ -61,13 +63,13 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     if (path === '/healthz') return send(response, 200, { status: 'ok' })
     if (path === '/readyz') return ready(response)
     if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
-    await rest(request, response, path, requestId)
+    await rest(request, response, { path, query: searchParams }, requestId)
   }
 
-  async function rest(request: IncomingMessage, response: ServerResponse, path: string, requestId: string): Promise<void> {
+  async function rest(request: IncomingMessage, response: ServerResponse, target: Pick<RestRequest, 'path' | 'query'>, requestId: string): Promise<void> {
     const call: RestRequest = {
+      ...target,
       method: request.method ?? '',
-      path,
       headers: request.headers as RestRequest['headers'],
       body: () => readBody(request),
       address: addressOf(request),
@@ -78,7 +80,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     // What is left of a body that was refused is not read: the connection ends with the answer.
     if (!request.complete) response.setHeader('connection', 'close')
     send(response, status, body)
-    logDone('rest', request, response, requestId, { path, code: body['code'], msgId: body['msgId'] })
+    logDone('rest', request, response, requestId, { path: target.path, code: body['code'], msgId: body['msgId'] })
   }
 
   /** One line a request; a subscription's when it ends. */

@@ -1,4 +1,5 @@
 /** Apps in GraphQL: the token with which an app lets a front end into one person's inbox. */
+import { checkText } from '../check.ts'
 import { builder } from '../graphql/builder.ts'
 import { grantInboxToken } from './authenticate.ts'
 
@@ -22,7 +23,9 @@ builder.mutationField('inboxToken', (t) =>
         validate: { min: [1, { message: 'must be at least 1' }], max: [86_400, { message: 'must be at most 86400' }] },
       }),
     },
-    resolve: (_root, { user, ttlSeconds }, { posthouse, viewer }) =>
-      grantInboxToken(posthouse, viewer.kind === 'app' ? viewer.app : undefined, user, ttlSeconds),
+    resolve: (_root, { user, ttlSeconds }, { posthouse, viewer }) => {
+      checkText(user, 'user')
+      return grantInboxToken(posthouse, viewer.kind === 'app' ? viewer.app : undefined, user, ttlSeconds)
+    },
   }),
 )

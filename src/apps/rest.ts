@@ -11,10 +11,11 @@ const tokenInput = z.object({
 
 export const appCalls: RestCall[] = [
   {
+    method: 'POST',
     path: '/api/openApi/inbox/token',
-    grant: 'token',
-    async act(context, app, body) {
-      const { user, ttlSeconds } = check(tokenInput, body, '')
+    rule: { grant: 'token' },
+    async act(context, app, input) {
+      const { user, ttlSeconds } = check(tokenInput, input, '')
       const { token, expiresAt } = await grantInboxToken(context, app, user, ttlSeconds)
       return { data: { token, expiresAt: expiresAt.toISOString() } }
     },

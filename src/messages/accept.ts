@@ -62,7 +62,14 @@ export async function accept(
 }
 
 /** What is put at once when a worker is to do it all. */
-const NOBODY: Chunk = { people: [], deliveries: [], broadcast: false, cursor: '', isLast: false, reachesSomebody: false }
+const NOBODY: Chunk = {
+  people: [],
+  deliveries: [],
+  broadcast: false,
+  cursor: '',
+  isLast: false,
+  reachesSomebody: false,
+}
 
 function recipientsOf(chunk: Chunk | undefined): number {
   if (chunk === undefined) return 0

@@ -6,9 +6,9 @@ import { builder } from '../graphql/builder.ts'
 const Priority = builder.enumType('Priority', {
   description: 'How urgent a message is.',
   values: {
-    HIGH: { value: 3, description: '高' },
-    NORMAL: { value: 2, description: '中, when none is given' },
-    LOW: { value: 1, description: '低' },
+    HIGH: { value: 3, description: 'Before all others (高).' },
+    NORMAL: { value: 2, description: 'As usual (中); this one when none is given.' },
+    LOW: { value: 1, description: 'It can wait (低).' },
   } as const,
 })
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { decodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
 import { checkText } from '../check.ts'
-import { badInput } from '../errors.ts'
+import { badInput, Refusal } from '../errors.ts'
 import { builder, viewerApp, type GraphqlContext } from '../graphql/builder.ts'
 import type { Accepted } from './accept.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
@@ -10,6 +10,7 @@ import { channelStatus, findMessage, listDeliveries, listMessages, type ChannelS
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 
 const MSG_ID = /^[0-9a-f]{32}$/
+const PAGE = { defaultSize: 20, maxSize: 100 }
 
 /** An app sees its own messages, the admin everybody's. */
 function owner({ viewer }: GraphqlContext): string | undefined {
@@ -114,8 +115,9 @@ builder.node(MessageRef, {
       type: DeliveryRef,
       description: 'Its deliveries on SMS and e-mail, in the order they were made.',
       resolve: ({ id }, args, { posthouse }) =>
-        resolveCursorConnection<Promise<Delivery[]>>({ args: forwardOnly(args), defaultSize: 20, maxSize: 100, toCursor: (delivery: Delivery) => delivery.id }, ({ after, limit }) =>
-          listDeliveries(posthouse.db, id, after === undefined ? undefined : msgId(after, 'after'), limit),
+        resolveCursorConnection<Promise<Delivery[]>>(
+          { args: forwardOnly(args), ...PAGE, toCursor: (delivery: Delivery) => delivery.id },
+          ({ after, limit }) => listDeliveries(posthouse.db, id, readDeliveryCursor(after), limit),
         ),
     }),
   }),
@@ -134,9 +136,14 @@ async function load(context: GraphqlContext, id: string): Promise<Message | null
   return (MSG_ID.test(id) ? await findMessage(context.posthouse.db, owner(context), id) : undefined) ?? null
 }
 
-function msgId(text: string, path: string): string {
-  if (!MSG_ID.test(text)) throw badInput(path, '格式不正确', 'is none of ours')
-  return text
+function readDeliveryCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined || cursor === '') return undefined
+  if (!MSG_ID.test(cursor)) throw badCursor()
+  return cursor
+}
+
+function badCursor(): Refusal {
+  return new Refusal('BAD_CURSOR', { path: 'after', zh: '不是有效的游标', en: 'is no cursor of this list: use endCursor of a page' })
 }
 
 /** A `msgId` or a global id; anything else is an id of nothing. */
@@ -167,23 +174,22 @@ builder.queryField('messages', (t) =>
     authScopes: { app: true, admin: true },
     description: "The app's own messages, newest first; for the admin, everybody's.",
     args: { businessId: t.arg.string({ description: 'Only those with this `businessId`.' }) },
-    resolve: (_root, args, context) =>
-      resolveCursorConnection<Promise<Message[]>>(
-        { args: forwardOnly(args), defaultSize: 20, maxSize: 100, toCursor: ({ createdAt, id }: Message) => `${createdAt.getTime()}-${id}` },
+    resolve: (_root, args, context) => {
+      checkText(args.businessId, 'businessId')
+      return resolveCursorConnection<Promise<Message[]>>(
+        { args: forwardOnly(args), ...PAGE, toCursor: ({ createdAt, id }: Message) => `${createdAt.getTime()}-${id}` },
         ({ after, limit }) =>
-          listMessages(context.posthouse.db, {
-            appId: owner(context),
-            businessId: args.businessId,
-            before: after === undefined ? undefined : readCursor(after),
-            limit,
-          }),
-      ),
+          listMessages(context.posthouse.db, { appId: owner(context), businessId: args.businessId, before: readCursor(after), limit }),
+      )
+    },
   }),
 )
 
-function readCursor(cursor: string) {
+function readCursor(cursor: string | undefined) {
+  // An empty page gives the empty cursor.
+  if (cursor === undefined || cursor === '') return undefined
   const [, at, id] = /^(\d{1,15})-([0-9a-f]{32})$/.exec(cursor) ?? []
-  if (at === undefined || id === undefined) throw badInput('after', '不是有效的游标', 'is no cursor of this list')
+  if (at === undefined || id === undefined) throw badCursor()
   return { createdAt: new Date(Number(at)), id }
 }
 

@@ -22,11 +22,6 @@ const codes = z
   .nullish()
   .transform((list) => [...new Set((list ?? []).map((code) => code.trim()).filter((code) => code !== ''))])
 
-const appId = z
-  .union([z.string(), z.number().refine(Number.isSafeInteger, rule('数字过大，请用字符串', 'is too large for a number: send a string'))])
-  .transform(String)
-  .refine((id) => id !== '' && id.length <= CODE_LIMIT, rule('不能为空', 'must not be empty'))
-
 const common = z.object({
   receiverType: z.enum(['all', 'specified', 'custom']),
   businessId: optionalText(128),
@@ -60,8 +55,40 @@ export function readBody(body: unknown): Record<string, unknown> {
 
 /** `appId` of a body: text, or a number that is one exactly. */
 export function readAppId(body: Record<string, unknown>): string {
-  if (body['appId'] === undefined || body['appId'] === null) throw badInput('appId', '必填', 'is required')
-  return check(appId, body['appId'], 'appId')
+  const value = body['appId']
+  if (value === undefined || value === null || value === '') throw badInput('appId', '必填', 'is required')
+  // Of a number that JSON has rounded, the digits would be those of another app.
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+    throw badInput('appId', '不是可精确表示的整数，请用字符串', 'is no integer that JSON keeps exactly: send a string')
+  }
+  if (typeof value !== 'string' && typeof value !== 'number') throw badInput('appId', '应为字符串', 'must be a string')
+  return check(z.string().max(CODE_LIMIT), String(value), 'appId')
+}
+
+/** Which of an app's messages are meant: by `msgId`, by `businessId` (which may be several), or by both. */
+export type Named = { msgId: string | undefined; businessId: string | undefined }
+
+const named = z.object({ msgId: optionalText(CODE_LIMIT), businessId: optionalText(128) })
+
+/** Reads `msgId` and `businessId`, of which one must be there. */
+export function readNamed(input: Record<string, unknown>): Named {
+  const { msgId, businessId } = check(named, input, '')
+  if (msgId === undefined && businessId === undefined)
+    throw badInput('msgId', '与 businessId 至少填一项', 'or businessId is required')
+  return { msgId, businessId }
+}
+
+/** `user` of a call about a message: some users, or undefined for all. An empty list is a mistake, not everybody. */
+export function readUsers(value: unknown): string[] | undefined {
+  if (value === undefined || value === null) return undefined
+  const users = check(codes, value, 'user')
+  if (users.length === 0)
+    throw badInput(
+      'user',
+      '不能为空列表；要标记所有接收者请不填',
+      'must not be an empty list: leave it out to mean all recipients',
+    )
+  return users
 }
 
 /** The fields that both documented calls have. */
@@ -74,10 +101,18 @@ function readReceiver(receiverType: Receiver['receiverType'], data: unknown): Re
   if (receiverType === 'all') {
     const isEmpty = data === undefined || data === null || (typeof data === 'object' && Object.keys(data).length === 0)
     if (isEmpty) return {}
-    throw badInput('receiverData', 'receiverType 为 all 时必须为空', 'must be empty when receiverType is all, or it would reach everybody')
+    throw badInput(
+      'receiverData',
+      'receiverType 为 all 时必须为空',
+      'must be empty when receiverType is all, or it would reach everybody',
+    )
   }
   if (data === undefined || data === null) throw badInput('receiverData', '必填', 'is required')
-  const lists: Record<string, string[]> = check<Record<string, string[]>>(receiverType === 'specified' ? specified : custom, data, 'receiverData')
+  const lists: Record<string, string[]> = check<Record<string, string[]>>(
+    receiverType === 'specified' ? specified : custom,
+    data,
+    'receiverData',
+  )
   const named = Object.entries(lists).filter(([, list]) => list.length > 0)
   if (named.length === 0) throw badInput('receiverData', '没有任何接收目标', 'names nobody')
   return Object.fromEntries(named)
@@ -85,8 +120,17 @@ function readReceiver(receiverType: Receiver['receiverType'], data: unknown): Re
 
 /** How a call reads `priority`. Template pushes say "0,1,2" in the document; an app may ask for 1 to 3 there too. */
 export const priorityScales = {
-  plain: new Map([['3', 3], ['2', 2], ['1', 1]]),
-  template: new Map([['3', 3], ['2', 3], ['1', 2], ['0', 1]]),
+  plain: new Map([
+    ['3', 3],
+    ['2', 2],
+    ['1', 1],
+  ]),
+  template: new Map([
+    ['3', 3],
+    ['2', 3],
+    ['1', 2],
+    ['0', 1],
+  ]),
 } satisfies Record<string, Map<string, number>>
 
 /** `priority` as 3 high, 2 normal, 1 low. Absent or '' is normal. */
@@ -100,11 +144,9 @@ export function readPriority(value: unknown, scale: Map<string, number>): number
   return priority
 }
 
-/** `msgType`: one of the known ones; the document knows `notice` and `reminder`. */
-export function readMsgType(value: unknown, fallback: string): string {
+/** `msgType`: one of the configured ones. */
+export function readMsgType(value: unknown, fallback: string, known: readonly string[]): string {
   if (value === undefined || value === null || value === '') return fallback
-  if (typeof value === 'string' && MSG_TYPES.includes(value)) return value
-  throw badInput('msgType', `只能是 ${MSG_TYPES.join(', ')}`, `must be one of ${MSG_TYPES.join(', ')}`)
+  if (typeof value === 'string' && known.includes(value)) return value
+  throw badInput('msgType', `只能是 ${known.join(', ')}`, `must be one of ${known.join(', ')}`)
 }
-
-const MSG_TYPES = ['notice', 'reminder']

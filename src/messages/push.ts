@@ -3,7 +3,7 @@ import { hasGrant, type App } from '../apps/apps.ts'
 import type { Context, OpenChannel } from '../context.ts'
 import { readContent } from '../delivery/content.ts'
 import { nextChunk, type Audience, type Chunk } from '../delivery/fan-out.ts'
-import { unknownCodes } from '../directory/audience.ts'
+import { accounts, unknownCodes } from '../directory/audience.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
 import { readVariables, renderContents } from '../templates/render.ts'
@@ -16,19 +16,29 @@ import { readSendTime } from './send-time.ts'
 export type Around = { requestId: string; idempotency: IdempotencyKey | undefined }
 
 /** Pushes the contents that the caller sends. Committed when it returns; a refusal says what to mend. */
-export async function pushChannelMessage(context: Context, app: App, body: Record<string, unknown>, around: Around): Promise<Accepted> {
+export async function pushChannelMessage(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  around: Around,
+): Promise<Accepted> {
   const first = await firstAnswer(context, app.id, around.idempotency)
   if (first !== undefined) return first
   const common = readCommon(body)
   const priority = readPriority(body['priority'], priorityScales.plain)
-  const msgType = readMsgType(body['msgType'], 'notice')
+  const msgType = readMsgType(body['msgType'], 'notice', context.config.MSG_TYPES)
   const given = readChannelData(body['channelData'])
   const said = readContents(context, app, 'channelData', given)
   return carryOut(context, app, body, around, { ...common, priority, msgType }, said)
 }
 
 /** Pushes what a template says, with the caller's variables. */
-export async function pushTemplateMessage(context: Context, app: App, body: Record<string, unknown>, around: Around): Promise<Accepted> {
+export async function pushTemplateMessage(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  around: Around,
+): Promise<Accepted> {
   const first = await firstAnswer(context, app.id, around.idempotency)
   if (first !== undefined) return first
   const common = readCommon(body)
@@ -38,7 +48,7 @@ export async function pushTemplateMessage(context: Context, app: App, body: Reco
   const template = await findTemplate(context, body['templateCode'])
   const rendered = renderContents(template.contents, (id) => context.channels.get(id)?.kind, variables)
   const said = readContents(context, app, 'templateCode', rendered)
-  const msgType = readMsgType(body['msgType'], template.msgType)
+  const msgType = readMsgType(body['msgType'], template.msgType, context.config.MSG_TYPES)
   const pinned = { templateCode: template.code, templateVersion: template.version }
   return carryOut(context, app, body, around, { ...common, ...pinned, priority, msgType }, said)
 }
@@ -65,11 +75,10 @@ async function carryOut(
     channels: spoken.map(({ channel }) => channel),
     deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
   }
-  const unresolved = read.receiverType === 'specified' ? await unknownCodes(context.db, read.receiver) : {}
+  const unresolved = await unresolvedOf(context, audience)
   checkSomebodyIsNamed(read, unresolved)
   const chunk = await nextChunk(context.db, audience, '')
-  if (!chunk.reachesSomebody && chunk.isLast) throw nobodyReachable(read, chunk)
-  Object.assign(unresolved, invalidAccounts(read, chunk))
+  if (!(await reachesSomebody(context, audience, chunk))) throw nobodyReachable(read, unresolved)
   const missed = Object.values(unresolved).flat().length
   if (missed > 0) warnings.push(`unresolved=${missed}`)
 
@@ -125,7 +134,10 @@ function matchAccounts(receiver: Record<string, string[]>, said: Said, warnings:
     if (said.some(({ channel }) => channel.id === id)) continue
     throw badInput(`receiverData.${id}`, '该渠道没有内容', 'has accounts, but there is no content for this channel')
   }
-  const [spoken, idle] = [said.filter(({ channel }) => receiver[channel.id]), said.filter(({ channel }) => !receiver[channel.id])]
+  const [spoken, idle] = [
+    said.filter(({ channel }) => receiver[channel.id]),
+    said.filter(({ channel }) => !receiver[channel.id]),
+  ]
   for (const { channel } of idle) warnings.push(`no-accounts=${channel.id}`)
   return spoken
 }
@@ -134,7 +146,11 @@ function checkBroadcastGrants(app: App, said: Said): void {
   const missing = said.find(({ channel }) => !hasGrant(app, `broadcast:${channel.id}`))
   if (missing === undefined) return
   const grant = `broadcast:${missing.channel.id}`
-  throw new Refusal('FORBIDDEN', { path: 'receiverType', zh: `应用缺少授权 ${grant}`, en: `this app lacks the grant ${grant}` })
+  throw new Refusal('FORBIDDEN', {
+    path: 'receiverType',
+    zh: `应用缺少授权 ${grant}`,
+    en: `this app lacks the grant ${grant}`,
+  })
 }
 
 /** Refuses when every code is unknown: then nobody at all was meant. */
@@ -143,23 +159,45 @@ function checkSomebodyIsNamed(read: Read, unknown: Record<string, string[]>): vo
   const named = Object.values(read.receiver).flat().length
   const missing = Object.values(unknown).flat()
   if (missing.length < named) return
-  throw badInput('receiverData', `没有找到 ${missing.join(', ')}`, `nobody is known as ${missing.slice(0, 20).join(', ')}`)
+  throw badInput(
+    'receiverData',
+    `没有找到 ${missing.join(', ')}`,
+    `nobody is known as ${missing.slice(0, 20).join(', ')}`,
+  )
 }
 
-function nobodyReachable(read: Read, chunk: Chunk): Refusal {
+/** Whether anybody can be reached on any channel. Nearly always the first stretch tells. */
+async function reachesSomebody({ db }: Context, audience: Audience, first: Chunk): Promise<boolean> {
+  let chunk = first
+  while (!chunk.reachesSomebody && !chunk.isLast) chunk = await nextChunk(db, audience, chunk.cursor)
+  return chunk.reachesSomebody
+}
+
+function nobodyReachable(read: Read, unresolved: Record<string, string[]>): Refusal {
   if (read.receiverType === 'custom') {
-    const accounts = chunk.deliveries.map(({ recipient }) => recipient)
-    return badInput('receiverData', `账号均无效：${accounts.join(', ')}`, `no account is valid: ${accounts.slice(0, 20).join(', ')}`)
+    const invalid = Object.values(unresolved).flat()
+    return badInput(
+      'receiverData',
+      `账号均无效：${invalid.join(', ')}`,
+      `no account is valid: ${invalid.slice(0, 20).join(', ')}`,
+    )
   }
   return badInput('receiverData', '没有人能在所选渠道上收到', 'names nobody who can be reached on these channels')
 }
 
-function invalidAccounts(read: Read, chunk: Chunk): Record<string, string[]> {
-  if (read.receiverType !== 'custom') return {}
-  const invalid = chunk.deliveries.filter(({ state }) => state === 'failed')
-  return Object.fromEntries(
-    Object.entries(Object.groupBy(invalid, ({ channelId }) => channelId)).map(([id, list]) => [id, (list ?? []).map(({ recipient }) => recipient)]),
-  )
+/** Codes, or accounts by channel, that mean nobody today. */
+async function unresolvedOf(
+  { db }: Context,
+  { receiverType, receiver, channels }: Audience,
+): Promise<Record<string, string[]>> {
+  if (receiverType === 'all') return {}
+  if (receiverType === 'specified') return unknownCodes(db, receiver)
+  const invalid: Record<string, string[]> = {}
+  for (const { id, kind } of channels) {
+    const found = await accounts(db, kind, receiver[id] ?? [])
+    if (found.invalid.length > 0) invalid[id] = found.invalid
+  }
+  return invalid
 }
 
 /** A sender's name, when the code is somebody's; an unknown code is kept as text and is no error. */

@@ -1,18 +1,37 @@
 /** The documented calls that push, and ours about a message. */
 import type { RestCall, RestDone } from '../rest.ts'
 import type { Accepted } from './accept.ts'
+import { readNamed, readUsers } from './input.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
+import { markRead } from './read.ts'
+import { readPaging, statusOf } from './status.ts'
 
 export const messageCalls: RestCall[] = [
   {
+    method: 'POST',
     path: '/api/openApi/message/push/channel',
-    grant: undefined,
-    act: async (context, app, body, around) => done(await pushChannelMessage(context, app, body, around)),
+    rule: 'app',
+    act: async (context, app, input, around) => done(await pushChannelMessage(context, app, input, around)),
   },
   {
+    method: 'POST',
     path: '/api/openApi/message/push/template',
-    grant: undefined,
-    act: async (context, app, body, around) => done(await pushTemplateMessage(context, app, body, around)),
+    rule: 'app',
+    act: async (context, app, input, around) => done(await pushTemplateMessage(context, app, input, around)),
+  },
+  {
+    method: 'GET',
+    path: '/api/openApi/message/status',
+    rule: 'app',
+    act: async ({ db }, app, input) => ({ data: await statusOf(db, app.id, readNamed(input), readPaging(input)) }),
+  },
+  {
+    method: 'POST',
+    path: '/api/openApi/message/read',
+    rule: 'app',
+    act: async (context, app, input) => ({
+      data: { marked: await markRead(context, app.id, readNamed(input), readUsers(input['user'])) },
+    }),
   },
 ]
 

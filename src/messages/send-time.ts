@@ -2,7 +2,8 @@ import { Temporal } from 'temporal-polyfill'
 import { badInput } from '../errors.ts'
 
 const LOCAL = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:[0-5]\d)$/
-const WITH_OFFSET = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:[0-5]\d(?:\.\d{1,9})?)(Z|[+-]\d{2}:\d{2})$/
+/** Java leaves out seconds that are zero, and some formats the colon of the offset. */
+const WITH_OFFSET = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})$/
 const AT_MOST_AHEAD = { hours: 366 * 24 }
 
 /**
@@ -21,8 +22,10 @@ export function readSendTime(value: unknown, zone: string): Date | undefined {
     )
   }
   const latest = Temporal.Now.instant().add(AT_MOST_AHEAD)
-  if (Temporal.Instant.compare(instant, latest) > 0) throw badInput('sendTime', '不能晚于一年后', 'is more than a year ahead')
-  return new Date(instant.epochMilliseconds)
+  if (Temporal.Instant.compare(instant, latest) > 0)
+    throw badInput('sendTime', '不能晚于一年后', 'is more than a year ahead')
+  // PostgreSQL has no year 0; of the past only that it is past matters.
+  return new Date(Math.max(instant.epochMilliseconds, 0))
 }
 
 function parse(text: string, zone: string): Temporal.Instant | undefined {

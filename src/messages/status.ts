@@ -1,0 +1,133 @@
+/** What became of a message, told to the app that pushed it. */
+import { sql } from 'drizzle-orm'
+import { z } from 'zod'
+import { check, rule } from '../check.ts'
+import { query, type Db } from '../db/client.ts'
+import { Refusal } from '../errors.ts'
+import type { Named } from './input.ts'
+import { channelStatus, findMessage, listMessages, type Message } from './messages.ts'
+
+/** Messages told of at once when one `businessId` stands for many. */
+const MESSAGES_LIMIT = 20
+const RECIPIENTS = { default: 100, most: 500 }
+const MSG_ID = /^[0-9a-f]{32}$/
+
+/** The messages of this app that are meant, newest first; NOT_FOUND when there is none, or only somebody else's. */
+export async function namedMessages(
+  db: Db,
+  appId: string,
+  { msgId, businessId }: Named,
+  limit: number,
+): Promise<Message[]> {
+  const found =
+    msgId === undefined ? await listMessages(db, { appId, businessId, before: undefined, limit }) : await one()
+  if (found.length > 0) return found
+  throw new Refusal('NOT_FOUND', {
+    path: msgId === undefined ? 'businessId' : 'msgId',
+    zh: '没有这条消息',
+    en: 'is no message of this app',
+  })
+
+  async function one(): Promise<Message[]> {
+    const message = MSG_ID.test(msgId ?? '') ? await findMessage(db, appId, msgId ?? '') : undefined
+    return message !== undefined && (businessId === undefined || message.businessId === businessId) ? [message] : []
+  }
+}
+
+type Paging = { limit: number; after: Place | undefined }
+/** Where a page of recipients ended. */
+type Place = { channel: string; recipient: string }
+
+const paging = z.object({
+  limit: z
+    .string()
+    .refine(
+      (text) => /^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= RECIPIENTS.most,
+      rule(`应为 1 到 ${RECIPIENTS.most}`, `must be 1 to ${RECIPIENTS.most}`),
+    )
+    .transform(Number)
+    .default(RECIPIENTS.default),
+  after: z.string().optional(),
+})
+
+/** `limit` and `after` of a query. */
+export function readPaging(input: Record<string, unknown>): Paging {
+  const { limit, after } = check(paging, input, '')
+  return { limit, after: after === undefined ? undefined : readPlace(after) }
+}
+
+/**
+ * The messages meant, newest first, each with its totals by channel and a page of its recipients in the order of channel
+ * and recipient; `next` is the `after` of the following page, null at the end. `isMore`: the `businessId` stands for
+ * more messages than are told. Of a broadcast, those are its recipients who have looked since.
+ */
+export async function statusOf(db: Db, appId: string, named: Named, paging: Paging) {
+  const messages = await namedMessages(db, appId, named, MESSAGES_LIMIT + 1)
+  return {
+    messages: await Promise.all(messages.slice(0, MESSAGES_LIMIT).map((message) => oneStatus(db, message, paging))),
+    isMore: messages.length > MESSAGES_LIMIT,
+  }
+}
+
+async function oneStatus(db: Db, message: Message, { limit, after }: Paging) {
+  const { id, businessId, state, dueAt, recipients: recipientCount, unresolved } = message
+  const channels = await channelStatus(db, id)
+  const found = await recipientsAfter(db, id, after, limit + 1)
+  const recipients = found.slice(0, limit)
+  const last = recipients.at(-1)
+  return {
+    msgId: id,
+    businessId,
+    state,
+    sendTime: dueAt.toISOString(),
+    recipientCount,
+    unresolved,
+    channels: channels.map(({ channelId, totals }) => ({
+      channel: channelId,
+      totals: Object.fromEntries(totals.map(({ state, count }) => [state, count])),
+    })),
+    recipients: recipients.map(({ readAt, ...one }) => ({ ...one, readAt: readAt?.toISOString() ?? null })),
+    next: found.length > limit && last !== undefined ? formatPlace(last) : null,
+  }
+}
+
+type Recipient = Place & { state: string; reason: string | null; readAt: Date | null }
+
+function recipientsAfter(db: Db, messageId: string, after: Place | undefined, limit: number): Promise<Recipient[]> {
+  const { channel, recipient } = after ?? { channel: '', recipient: '' }
+  return query<Recipient>(
+    db,
+    sql`
+      select channel_id as channel, recipient, state, reason, null::timestamptz as "readAt"
+      from deliveries
+      where message_id = ${messageId} and (channel_id, recipient) > (${channel}, ${recipient})
+      union all
+      select contents.channel_id, items.user_code, case when items.read_at is null then 'unread' else 'read' end, null, items.read_at
+      from items
+      join contents on contents.message_id = items.message_id and contents.kind = 'site'
+      where items.message_id = ${messageId} and (contents.channel_id, items.user_code) > (${channel}, ${recipient})
+      order by channel, recipient
+      limit ${limit}`,
+  )
+}
+
+function formatPlace({ channel, recipient }: Place): string {
+  return Buffer.from(JSON.stringify([channel, recipient])).toString('base64url')
+}
+
+function readPlace(text: string): Place {
+  try {
+    const [channel, recipient] = z
+      .tuple([z.string(), z.string()])
+      .parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
+    const place = { channel, recipient }
+    if (formatPlace(place) === text && place.recipient.isWellFormed() && !/\0/.test(channel + recipient)) return place
+  } catch {
+    // Said below.
+  }
+  throw new Refusal('BAD_CURSOR', {
+    path: 'after',
+    zh: '不是有效的游标，请用上一页的 next',
+    en: 'is no cursor of this list: use the next of a page',
+  })
+}
