@@ -20,7 +20,8 @@ export type Parcel = {
 
 /** A provider at work with its settings: what `open` returns. */
 export type Carrier = {
-  send(parcel: Parcel): Promise<Outcome>
+  /** One attempt. When `signal` aborts nobody waits any more: what has not gone out by then must not go out after it. */
+  send(parcel: Parcel, signal: AbortSignal): Promise<Outcome>
   close(): Promise<void>
 }
 

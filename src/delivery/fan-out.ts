@@ -11,26 +11,29 @@
  */
 import { randomUUIDv7 } from 'node:crypto'
 import { sql } from 'drizzle-orm'
-import type { Context, OpenChannel } from '../context.ts'
+import type { Context } from '../context.ts'
 import { hot, json, query } from '../db/client.ts'
 import { accounts, everyone, specified, type Person } from '../directory/audience.ts'
 import { putBroadcast } from '../inbox/broadcast.ts'
 import { putItems } from '../inbox/inbox.ts'
+import type { Channel } from './channel.ts'
 import { putDeliveries, type NewDelivery } from './queue.ts'
 
 /** Up to this many recipients a push is fanned out as it is accepted. Larger ones go chunk by chunk. */
 export const CHUNK = 1_000
-/** A worker that takes longer than this over a chunk has lost the message to another. */
-const LEASE_SECONDS = 30
+/** A worker that takes longer than this over a chunk has lost the message to another; two statements end sooner. */
+const LEASE_SECONDS = 10
 
 /** Whom a message is for, as it stands on its row. */
 export type Audience = {
   receiverType: 'all' | 'specified' | 'custom'
   receiver: Record<string, string[]>
-  /** The channels it has content for. */
-  channels: OpenChannel[]
+  /** The channels it has content for, configured or not: without one, the worker ends its deliveries as NO_CHANNEL. */
+  channels: AudienceChannel[]
   deptIncludesDescendants: boolean
 }
+
+type AudienceChannel = Pick<Channel, 'id' | 'kind'>
 
 /** A stretch of the audience, ready to be put. */
 export type Chunk = {
@@ -67,22 +70,24 @@ async function peopleChunk(db: Context['db'], audience: Audience, cursor: string
   if (isToAll && outbound.length === 0) {
     return { people: [], deliveries: [], broadcast, cursor, isLast: true, reachesSomebody: true }
   }
-  const paging = { after: cursor, limit: CHUNK }
-  const people = isToAll
+  // One more than a chunk holds tells whether it is the last.
+  const paging = { after: cursor, limit: CHUNK + 1 }
+  const found = isToAll
     ? await everyone(db, paging)
     : await specified(db, receiver, { ...paging, descendants: deptIncludesDescendants })
+  const people = found.slice(0, CHUNK)
   const deliveries = outbound.flatMap((channel) => people.map((person) => deliveryTo(person, channel)))
   return {
     people: onSite && !isToAll ? people.map(({ code }) => code) : [],
     deliveries,
     broadcast: broadcast && cursor === '',
     cursor: people.at(-1)?.code ?? cursor,
-    isLast: people.length < CHUNK,
+    isLast: found.length <= CHUNK,
     reachesSomebody: (onSite && (isToAll || people.length > 0)) || deliveries.some(({ address }) => address !== null),
   }
 }
 
-function deliveryTo(person: Person, channel: OpenChannel): NewDelivery {
+function deliveryTo(person: Person, channel: AudienceChannel): NewDelivery {
   const address = channel.kind === 'sms' ? person.phone : person.email
   return {
     id: randomUUIDv7(),
@@ -95,49 +100,55 @@ function deliveryTo(person: Person, channel: OpenChannel): NewDelivery {
   }
 }
 
-/** Custom accounts: every channel has its own, so they are laid in one row, ordered by channel and recipient. */
+/**
+ * Custom accounts: every channel has its own. They are laid in one row by recipient, and a chunk takes a recipient with
+ * all of his channels, so that he counts once.
+ */
 async function customChunk(db: Context['db'], { receiver, channels }: Audience, cursor: string): Promise<Chunk> {
-  const all: { key: string; person?: string; delivery?: NewDelivery }[] = []
-  for (const channel of channels) {
-    const { resolved, invalid } = await accounts(db, channel.kind, receiver[channel.id] ?? [])
-    const base = { channelId: channel.id }
+  const all: { recipient: string; person?: string; delivery?: NewDelivery }[] = []
+  for (const { id: channelId, kind } of channels) {
+    const { resolved, invalid } = await accounts(db, kind, receiver[channelId] ?? [])
+    const put = (recipient: string, rest: Omit<NewDelivery, 'id' | 'channelId' | 'recipient'>) =>
+      all.push({ recipient, delivery: { id: randomUUIDv7(), channelId, recipient, ...rest } })
     for (const { account, userCode, address } of resolved) {
-      if (channel.kind === 'site') all.push({ key: `${channel.id} ${userCode}`, person: userCode ?? '' })
-      else {
-        const delivery = { ...base, id: randomUUIDv7(), recipient: account, userCode, address, state: 'queued' as const, reason: null }
-        all.push({ key: `${channel.id} ${account}`, delivery })
-      }
+      if (kind === 'site' && userCode !== null) all.push({ recipient: userCode, person: userCode })
+      else put(account, { userCode, address, state: 'queued', reason: null })
     }
-    for (const account of invalid) {
-      const nobody = { userCode: null, address: null, state: 'failed' as const, reason: 'INVALID_ACCOUNT' }
-      all.push({ key: `${channel.id} ${account}`, delivery: { ...base, id: randomUUIDv7(), recipient: account, ...nobody } })
-    }
+    for (const account of invalid)
+      put(account, { userCode: null, address: null, state: 'failed', reason: 'INVALID_ACCOUNT' })
   }
-  const inOrder = all.filter(({ key }) => key > cursor).toSorted((a, b) => (a.key < b.key ? -1 : 1))
-  const chunk = inOrder.slice(0, CHUNK)
+  const ahead = [...new Set(all.map(({ recipient }) => recipient))].filter((recipient) => recipient > cursor).toSorted()
+  const last = ahead.slice(0, CHUNK).at(-1) ?? cursor
+  const chunk = all.filter(({ recipient }) => recipient > cursor && recipient <= last)
   return {
     people: chunk.flatMap(({ person }) => person ?? []),
     deliveries: chunk.flatMap(({ delivery }) => delivery ?? []),
     broadcast: false,
-    cursor: chunk.at(-1)?.key ?? cursor,
-    isLast: inOrder.length <= CHUNK,
+    cursor: last,
+    isLast: ahead.length <= CHUNK,
     reachesSomebody: all.some(({ person, delivery }) => person !== undefined || delivery?.state === 'queued'),
   }
 }
 
 /** One step of the worker: fans out one chunk of the message that has been due longest. False: nothing was due. */
 export async function fanOutNext(context: Context): Promise<boolean> {
-  const { db, store, hints, channels } = context
+  const { db, store, hints } = context
   const [message] = await claimDue(db)
   if (message === undefined) return false
   const audience: Audience = {
     receiverType: message.receiverType,
     receiver: message.receiver,
-    channels: message.channelIds.flatMap((id) => channels.get(id) ?? []),
+    channels: message.channels,
     deptIncludesDescendants: message.deptIncludesDescendants,
   }
   const chunk = await nextChunk(db, audience, message.cursor)
-  const params = { id: message.id, after: message.cursor, cursor: chunk.cursor, isLast: chunk.isLast, ...chunkParams(chunk) }
+  const params = {
+    id: message.id,
+    after: message.cursor,
+    cursor: chunk.cursor,
+    isLast: chunk.isLast,
+    ...chunkParams(chunk),
+  }
   const [put] = await putNext(store, params)
   if (put === undefined) return true
   tell(hints, chunk)
@@ -156,7 +167,7 @@ type DueMessage = {
   receiverType: Audience['receiverType']
   receiver: Record<string, string[]>
   cursor: string
-  channelIds: string[]
+  channels: AudienceChannel[]
   deptIncludesDescendants: boolean
 }
 
@@ -177,7 +188,8 @@ function claimDue(db: Context['db']) {
       from due, apps
       where messages.id = due.id and apps.id = messages.app_id
       returning messages.id, messages.receiver_type as "receiverType", messages.receiver, messages.cursor,
-        (select jsonb_agg(channel_id) from contents where message_id = messages.id) as "channelIds",
+        (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind)) from contents
+         where message_id = messages.id) as channels,
         coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`,
   )
 }

@@ -1,17 +1,25 @@
 import { z } from 'zod'
 import { provider, type ChannelUrl } from '../channel.ts'
 
-/** For development: says in the log that something would have gone out. The content stays readable to the admin only. */
+const settings = z.custom<ChannelUrl>().transform(({ host, path }, context) => {
+  const isKnown = host === '' && ['', 'sms', 'mail'].includes(path)
+  if (!isKnown)
+    context.addIssue({ code: 'custom', message: `cannot carry "${host || path}"; write log:, log:sms or log:mail` })
+  return {}
+})
+
+/** For development: says in the log that something would have gone out. What and to whom, GraphQL tells app and admin. */
 export const log = provider({
   schemes: ['log'],
-  summary: 'Sends nothing; writes a line to the log. For development and for trying out. `log:sms` or `log:mail` where the id does not tell.',
+  summary:
+    'Sends nothing; writes a line to the log. For development and for trying out. `log:sms` or `log:mail` where the id does not tell.',
   example: 'log:',
   kinds: ['sms', 'mail'],
-  settings: z.custom<ChannelUrl>().transform(() => ({})),
+  settings,
   open: (_settings, logger) => ({
-    async send(parcel) {
-      logger.info({ deliveryId: parcel.id, messageId: parcel.messageId, address: parcel.address }, 'log: delivery')
-      return { outcome: 'sent', receipt: `log-${parcel.id}` }
+    async send({ id, messageId }) {
+      logger.info({ deliveryId: id, messageId }, 'log: would go out now; query message(id) to read it')
+      return { outcome: 'sent', receipt: `log-${id}` }
     },
     close: async () => {},
   }),
