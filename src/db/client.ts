@@ -1,6 +1,7 @@
+import { DrizzleQueryError } from 'drizzle-orm'
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy'
-import { PgDialect } from 'drizzle-orm/pg-core'
-import { fillPlaceholders, type SQL } from 'drizzle-orm/sql'
+import { PgDialect, PgPreparedQuery } from 'drizzle-orm/pg-core'
+import { fillPlaceholders, sql, type SQL } from 'drizzle-orm/sql'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 
@@ -30,17 +31,42 @@ export type Store = Driver & {
 
 export type Db = PgRemoteDatabase
 
+// Drizzle would wrap whatever a driver throws in an error of its own: a refusal would no longer be one, and its message
+// holds every parameter, which must not reach a log.
+Object.assign(PgPreparedQuery.prototype, { queryWithCache: (_text: string, _params: unknown[], run: () => unknown) => run() })
+
 /** Opens PostgreSQL when there is a URL, otherwise PGlite in `dataDir` (undefined: in memory). */
 export async function openStore(where: {
   databaseUrl?: string | undefined
   dataDir?: string | undefined
-  onTrouble?: (what: string) => void
+  /** Told when PostgreSQL is lost and when it is back. */
+  onNews?: (what: string) => void
 }): Promise<Store> {
   const driver =
     where.databaseUrl === undefined
       ? await openPglite(where.dataDir)
-      : await openPostgres(where.databaseUrl, where.onTrouble ?? (() => {}))
-  return { ...driver, db: drizzle((text, params, mode) => driver.run(text, params, mode as 'all' | 'execute')) }
+      : await openPostgres(where.databaseUrl, where.onNews ?? (() => {}))
+  const db = drizzle((text, params, mode) => driver.run(text, params, mode as 'all' | 'execute'))
+  return { ...driver, db: unwrapping(db) }
+}
+
+/**
+ * Drizzle wraps what a driver throws, and puts every parameter into the message: a refusal would no longer be one, and
+ * phones and addresses would reach the log. Here errors come out as they went in.
+ */
+function unwrapping(db: Db): Db {
+  const { session } = db._
+  const prepare = session.prepareQuery.bind(session)
+  session.prepareQuery = (...how) => {
+    const prepared = prepare(...how)
+    const execute = prepared.execute.bind(prepared)
+    prepared.execute = (...values: Parameters<typeof execute>) =>
+      execute(...values).catch((error: unknown) => {
+        throw error instanceof DrizzleQueryError ? error.cause : error
+      })
+    return prepared
+  }
+  return db
 }
 
 /** Runs a visible `sql` block and gives its rows. */
@@ -58,6 +84,14 @@ export function hot<Row extends object, Params extends Record<string, unknown>>(
     const { rows } = await store.run(built.sql, fillPlaceholders(built.params, params), 'execute')
     return rows as Row[]
   }
+}
+
+/**
+ * A list of texts as an SQL array over one JSON parameter; `= any(…)` over it keeps to an index however long the list is.
+ * Not as a table in FROM: an alias of one there loses against a column of the same name outside.
+ */
+export function texts(list: readonly string[]): SQL {
+  return sql`array(select jsonb_array_elements_text(${json(list)}::jsonb))`
 }
 
 /** A value as one JSON parameter: the same on both stores, and no limit of 65,535 binds. */

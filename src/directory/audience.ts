@@ -2,8 +2,8 @@
  * Reads whom a receiver means: the people of today's roster. Codes are compared exactly. Everything that pages does so
  * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
  */
-import { sql, type SQL } from 'drizzle-orm'
-import { json, query, type Db } from '../db/client.ts'
+import { sql } from 'drizzle-orm'
+import { query, texts, type Db } from '../db/client.ts'
 import { email, phone } from './address.ts'
 
 export type Person = { code: string; name: string; phone: string | null; email: string | null }
@@ -120,7 +120,7 @@ async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms'
   const rows = await query<Person>(db, sql`
     select code, name, phone, email
     from users
-    where enabled and (code = any(${texts(list)}) or phone = any(${texts(phones.values())}))`)
+    where enabled and (code = any(${texts(list)}) or phone = any(${texts([...phones.values()].filter((number) => number !== undefined))}))`)
   const byCode = new Map(rows.map((row) => [row.code, row]))
   const byPhone = Map.groupBy(rows, (row) => row.phone)
   for (const account of list) {
@@ -131,13 +131,4 @@ async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms'
     behind.set(account, { userCode: user.code, address: { site: null, sms: user.phone, mail: user.email }[kind] })
   }
   return behind
-}
-
-/**
- * A list of texts as an array. `= any(array(…))` keeps to the indexes however long the list is; `in (select …)` made
- * the planner read all users to find two.
- */
-function texts(list: Iterable<string | undefined>): SQL {
-  const present = [...list].filter((text) => text !== undefined)
-  return sql`array(select jsonb_array_elements_text(${json(present)}::jsonb))`
 }

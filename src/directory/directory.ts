@@ -3,7 +3,7 @@
  * already overwrites it. Each put is one statement over one JSON parameter, so it happens whole or not at all.
  */
 import { eq, sql } from 'drizzle-orm'
-import { json, query, type Db } from '../db/client.ts'
+import { json, query, texts, type Db } from '../db/client.ts'
 import { users, type GroupKind } from '../db/tables.ts'
 import { badInput } from '../errors.ts'
 import { email, phone } from './address.ts'
@@ -98,8 +98,7 @@ export async function person(db: Db, code: string): Promise<User | undefined> {
 
 /** The users of those codes, disabled ones too, by code. Codes that name nobody are not in it. */
 export async function people(db: Db, codes: readonly string[]): Promise<Map<string, User>> {
-  const wanted = sql`(select jsonb_array_elements_text(${json(codes)}::jsonb))`
-  const rows = await db.select().from(users).where(sql`${users.code} in ${wanted}`)
+  const rows = await db.select().from(users).where(sql`${users.code} = any(${texts(codes)})`)
   return new Map(rows.map((row) => [row.code, row]))
 }
 

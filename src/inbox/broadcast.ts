@@ -4,10 +4,13 @@
  * count, one source; the only writer of `broadcasts`.
  */
 import { sql } from 'drizzle-orm'
-import { json, query, type Db } from '../db/client.ts'
+import type { Context } from '../context.ts'
+import { query, texts, type Db } from '../db/client.ts'
 
-/** How many broadcasts one statement copies for one person; a person who comes back after years takes several. */
-const COPY_AT_ONCE = 500
+/** About how many items one statement makes, for all its people together: it holds their inboxes meanwhile. */
+const ITEMS_AT_ONCE = 5_000
+/** A broadcast with a lower `seq` may have begun later, by as much as the statement that accepts one may take. */
+const LONGEST_ACCEPT = '1 minute'
 /** Serialises the insertion of broadcasts, so that `seq` follows commit order and a cursor on it skips nothing. */
 const IN_ORDER = 7_302_120
 
@@ -28,31 +31,43 @@ export const putBroadcast = sql`
   )`
 
 /**
- * Gives each of these users an inbox and every broadcast since their creation, and tells whose inboxes moved.
- * Safe to run at any time, any number of times, by several nodes at once.
+ * Brings these users' inboxes up to date: makes those that are not there yet and copies every broadcast since the
+ * person's creation. Gives the users whose inboxes moved. Safe at any time, any number of times, by several nodes at once.
  */
-export async function copyBroadcasts(db: Db, users: string[]): Promise<string[]> {
+export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
+  const behind = await whoIsBehind(db, users)
+  const without = behind.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
+  if (without.length > 0) await makeInboxes(db, without)
   const moved = new Set<string>()
-  let behind = users
-  while (behind.length > 0) {
-    const rows = await copySome(db, behind)
+  let some = behind.map(({ userCode }) => userCode)
+  while (some.length > 0) {
+    const each = Math.ceil(ITEMS_AT_ONCE / some.length)
+    const rows = await copyBroadcasts(db, some, each)
     for (const { userCode } of rows) moved.add(userCode)
-    behind = rows.filter(({ copied }) => copied === COPY_AT_ONCE).map(({ userCode }) => userCode)
+    some = rows.filter(({ copied }) => copied === each).map(({ userCode }) => userCode)
   }
   return [...moved]
 }
 
-function copySome(db: Db, users: string[]) {
+/** The same for one person who looks, whose other devices hear of what that changed. */
+export async function upToDate({ db, hints }: Pick<Context, 'db' | 'hints'>, user: string): Promise<void> {
+  const moved = await bringUpToDate(db, [user])
+  if (moved.length > 0) hints.send({ kind: 'inbox', users: moved })
+}
+
+/** Copies up to `each` missing broadcasts to each of these users, in order; gives how many, for those who missed any. */
+function copyBroadcasts(db: Db, users: string[], each: number) {
   return query<{ userCode: string; copied: number }>(
     db,
     sql`
       with inbox as (
-        select inboxes.user_code, inboxes.rev,
+        select inboxes.user_code, inboxes.rev, users.created_at,
           coalesce(inboxes.broadcast_cursor, (
-            select seq from broadcasts where created_at <= users.created_at order by created_at desc limit 1
+            select seq from broadcasts
+            where created_at < users.created_at - ${LONGEST_ACCEPT}::interval order by created_at desc limit 1
           ), 0) as cursor
         from inboxes join users on users.code = inboxes.user_code
-        where inboxes.user_code in (select jsonb_array_elements_text(${json(users)}::jsonb))
+        where inboxes.user_code = any(${texts(users)})
         order by inboxes.user_code
         for update of inboxes
       ),
@@ -63,9 +78,9 @@ function copySome(db: Db, users: string[]) {
         cross join lateral (
           select seq, message_id, app_id, msg_type, created_at
           from broadcasts
-          where seq > inbox.cursor
+          where seq > inbox.cursor and created_at > inbox.created_at
           order by seq
-          limit ${COPY_AT_ONCE}
+          limit ${each}
         ) as broadcast
       ),
       copied as (
@@ -84,38 +99,29 @@ function copySome(db: Db, users: string[]) {
   )
 }
 
-/** Makes the inbox rows that are not there yet. */
-export async function makeInboxes(db: Db, users: string[]): Promise<void> {
+async function makeInboxes(db: Db, users: string[]): Promise<void> {
   await query(
     db,
     sql`
       insert into inboxes (user_code)
-      select code from jsonb_array_elements_text(${json(users)}::jsonb) as code
-      order by code
+      select given.code from unnest(${texts(users)}) as given(code)
+      order by given.code
       on conflict (user_code) do nothing`,
   )
 }
 
 /** Of these users, those with no inbox yet or with broadcasts to copy: one indexed look, next to nothing when there are none. */
-export async function whoIsBehind(db: Db, users: string[]): Promise<{ userCode: string; hasInbox: boolean }[]> {
+async function whoIsBehind(db: Db, users: string[]): Promise<{ userCode: string; hasInbox: boolean }[]> {
   return query(
     db,
     sql`
       select users.code as "userCode", inboxes.user_code is not null as "hasInbox"
-      from jsonb_array_elements_text(${json(users)}::jsonb) as code
-      join users on users.code = code
+      from users
       left join inboxes on inboxes.user_code = users.code
-      where inboxes.user_code is null
-        or exists (select from broadcasts where seq > inboxes.broadcast_cursor)
-        or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))`,
+      where users.code = any(${texts(users)}) and (
+        inboxes.user_code is null
+        or exists (select from broadcasts where seq > inboxes.broadcast_cursor and created_at > users.created_at)
+        or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))
+      )`,
   )
-}
-
-/** Brings these users' inboxes up to date before they are read; gives those that moved. */
-export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
-  const behind = await whoIsBehind(db, users)
-  if (behind.length === 0) return []
-  const without = behind.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
-  if (without.length > 0) await makeInboxes(db, without)
-  return copyBroadcasts(db, behind.map(({ userCode }) => userCode))
 }

@@ -1,6 +1,6 @@
 /** What a person does to items. Each is one statement, does nothing to items already so, and reaches every device. */
 import { sql, type SQL } from 'drizzle-orm'
-import { json, query, type Db } from '../db/client.ts'
+import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
 import type { InboxState } from './inbox.ts'
 
@@ -74,7 +74,7 @@ export async function mark(
   const those =
     'upTo' in which
       ? sql`items.created_rev <= ${which.upTo}`
-      : sql`items.message_id in (select id::uuid from jsonb_array_elements_text(${json(which.messageIds)}::jsonb) as id)`
+      : sql`items.message_id = any(${texts(which.messageIds)}::uuid[])`
   const [row] = await query<{ id: string; rev: number; unread: number; unseen: number; changed: string[] | null }>(
     db,
     sql`
