@@ -41,7 +41,12 @@ export async function openHints(driver: Driver): Promise<Hints> {
     if (sending) return
     sending = true
     while (waiting.users.size > 0 || waiting.broadcast || waiting.work) {
-      const payload = JSON.stringify({ node, users: takeUsers(waiting.users), broadcast: waiting.broadcast, work: waiting.work })
+      const payload = JSON.stringify({
+        node,
+        users: takeUsers(waiting.users),
+        broadcast: waiting.broadcast,
+        work: waiting.work,
+      })
       waiting.broadcast = waiting.work = false
       await driver.notify(payload).catch(() => {})
     }
@@ -49,7 +54,9 @@ export async function openHints(driver: Driver): Promise<Hints> {
   }
 
   function hear(payload: string) {
-    const said = JSON.parse(payload) as { node: string; users: string[]; broadcast: boolean; work: boolean }
+    const said = read(payload)
+    // Of another version of ours, perhaps: whatever it meant, looking at everything covers it.
+    if (said === undefined) return tell({ kind: 'gap' })
     if (said.node === node) return
     if (said.users.length > 0) tell({ kind: 'inbox', users: said.users })
     if (said.broadcast) tell({ kind: 'broadcast' })
@@ -67,6 +74,17 @@ export async function openHints(driver: Driver): Promise<Hints> {
     },
     on: (listener) => void listeners.add(listener),
     close: stop,
+  }
+}
+
+type Said = { node: string; users: string[]; broadcast: boolean; work: boolean }
+
+function read(payload: string): Said | undefined {
+  try {
+    const said = JSON.parse(payload) as Said
+    return Array.isArray(said.users) ? said : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -6,7 +6,9 @@ import { grantInboxToken } from './authenticate.ts'
 const TokenRef = builder.objectRef<{ token: string; expiresAt: Date }>('InboxToken').implement({
   description: "A short-lived token for one person's inbox.",
   fields: (t) => ({
-    token: t.exposeString('token', { description: 'Send it as `Authorization: Bearer …`, over WebSocket in `connection_init`. Never put it in a URL.' }),
+    token: t.exposeString('token', {
+      description: 'Send it as `Authorization: Bearer …`, over WebSocket in `connection_init`. Never put it in a URL.',
+    }),
     expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When it ends, and subscriptions with it.' }),
   }),
 })

@@ -1,9 +1,9 @@
 /** The GraphQL kit: the builder with its plugins, and scalars. The types are the slices'. */
 import SchemaBuilder from '@pothos/core'
-import RelayPlugin from '@pothos/plugin-relay'
+import RelayPlugin, { decodeGlobalID } from '@pothos/plugin-relay'
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import ZodPlugin from '@pothos/plugin-zod'
-import { GraphQLError, Kind } from 'graphql'
+import { GraphQLError, isObjectType, Kind } from 'graphql'
 import type { App } from '../apps/apps.ts'
 import type { Asking, Context } from '../context.ts'
 import { badInput, Refusal } from '../errors.ts'
@@ -28,9 +28,22 @@ export const builder = new SchemaBuilder<Types>({
   relay: {
     clientMutationId: 'omit',
     cursorType: 'String',
+    // What is no id of ours is an id of nothing, as in every other place that takes one.
+    decodeGlobalID(id) {
+      try {
+        return decodeGlobalID(id)
+      } catch {
+        return { typename: '', id: '' }
+      }
+    },
     nodeQueryOptions: {
       description: 'Any object with a global id. Null when there is none or it is not yours: the two look the same.',
       authScopes: { app: true, user: true, admin: true },
+      args: { id: { description: 'Its global id.' } },
+      resolve(_root, { id }, _context, { schema }, load) {
+        const type = schema.getType(id.typename)
+        return isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node') ? load(id) : null
+      },
     },
     nodesQueryOptions: false,
     nodeTypeOptions: { description: 'An object with a global id, unique over all types.' },
@@ -82,7 +95,8 @@ builder.scalarType('JSON', {
   serialize: (value) => value,
   parseValue: (value) => value,
   parseLiteral: function read(node, variables): unknown {
-    if (node.kind === Kind.OBJECT) return Object.fromEntries(node.fields.map(({ name, value }) => [name.value, read(value, variables)]))
+    if (node.kind === Kind.OBJECT)
+      return Object.fromEntries(node.fields.map(({ name, value }) => [name.value, read(value, variables)]))
     if (node.kind === Kind.LIST) return node.values.map((value) => read(value, variables))
     if (node.kind === Kind.INT || node.kind === Kind.FLOAT) return Number(node.value)
     if (node.kind === Kind.NULL) return null

@@ -1,21 +1,27 @@
 /** GraphQL over WebSocket: graphql-ws keeps the protocol, Yoga's pipeline runs the operations. */
 import { randomUUID } from 'node:crypto'
-import type { Server } from 'node:http'
-import type { ExecutionArgs } from 'graphql'
-import { CloseCode } from 'graphql-ws'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { ExecutionArgs, GraphQLError } from 'graphql'
+import { CloseCode, type SubscribePayload } from 'graphql-ws'
 import { useServer } from 'graphql-ws/use/ws'
-import { WebSocketServer, type WebSocket } from 'ws'
+import { WebSocketServer } from 'ws'
 import type { Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
+import { at } from './expiry.ts'
 import type { Authenticate, makeYoga } from './yoga.ts'
 
 /** An operation with its variables; a push of 1 MiB belongs on HTTP. */
 const PAYLOAD_BYTES = 64 * 1024
-const SUBSCRIPTIONS_PER_SOCKET = 20
+const OPERATIONS_PER_SOCKET = 20
 /** Finds peers that are gone without a word. */
 const PING_MS = 12_000
+/** WebSocket's own code for "try again later". */
+const TRY_AGAIN_LATER = 1013
 
-type Extra = { socket: WebSocket; viewer?: Viewer; expiry?: NodeJS.Timeout; subscriptions: number }
+/** What a socket keeps from `connection_init` on. */
+type Own = { viewer: Viewer; callOff: () => void }
+type Init = { authorization?: unknown; Authorization?: unknown }
 
 /**
  * Serves graphql-ws on `path`. Who asks is settled once, by `connection_init {authorization}` or the upgrade's header;
@@ -29,53 +35,77 @@ export function serveSockets(
   allows: (headers: { origin?: string | undefined; host?: string | undefined }) => boolean,
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: PAYLOAD_BYTES, perMessageDeflate: false })
-  server.on('upgrade', (request, socket, head) => {
-    const isOurs = new URL(request.url ?? '/', 'http://localhost').pathname === path
-    if (!isOurs || !allows(request.headers)) return void socket.end(`HTTP/1.1 ${isOurs ? '403 Forbidden' : '404 Not Found'}\r\n\r\n`)
-    sockets.handleUpgrade(request, socket, head, (client) => sockets.emit('connection', client, request))
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // Node has taken its own listener away: an error that nobody hears would end the process.
+    socket.on('error', () => socket.destroy())
+    if (request.url?.split('?', 1)[0] !== path) return refuse(socket, '404 Not Found')
+    if (!allows(request.headers)) return refuse(socket, '403 Forbidden')
+    sockets.handleUpgrade(request, socket, head, (client) => {
+      sockets.emit('connection', client, request)
+      // What a client sends wrong is no news of ours: graphql-ws would print the first and leave the next to end the process.
+      client.removeAllListeners('error').on('error', () => {})
+    })
   })
 
-  const running = useServer<{ authorization?: unknown; Authorization?: unknown }, Partial<Extra>>(
+  type Enveloped = ReturnType<typeof yoga.getEnveloped>
+  const envelopes = new WeakMap<ExecutionArgs, Pick<Enveloped, 'execute' | 'subscribe'>>()
+
+  /** One operation, parsed and valid, as Yoga's pipeline would run it over HTTP. */
+  async function prepare(viewer: Viewer, params: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+    const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
+      viewer,
+      requestId: randomUUID(),
+      params,
+    })
+    const document = parse(params.query)
+    const errors = validate(schema, document)
+    if (errors.length > 0) return errors
+    const { operationName, variables: variableValues } = params
+    const args: ExecutionArgs = {
+      schema,
+      document,
+      operationName,
+      variableValues,
+      contextValue: await contextFactory(),
+    }
+    envelopes.set(args, { execute, subscribe })
+    return args
+  }
+
+  const running = useServer<Init, Partial<Own>>(
     {
+      // Otherwise errors that are our bugs would go out as close reasons.
+      isProd: true,
       async onConnect({ connectionParams, extra }) {
-        const own = extra as Extra & { request: { headers: { authorization?: string } } }
-        const given = connectionParams?.authorization ?? connectionParams?.Authorization ?? own.request.headers.authorization
+        const given =
+          connectionParams?.authorization ?? connectionParams?.Authorization ?? extra.request.headers.authorization
         try {
-          own.viewer = await authenticate(typeof given === 'string' ? given : undefined)
+          extra.viewer = await authenticate(typeof given === 'string' ? given : undefined)
         } catch (error) {
           if (error instanceof Refusal && error.code === 'UNAUTHENTICATED') return false
-          throw error
+          extra.socket.close(TRY_AGAIN_LATER, yoga.mask(error).message)
+          return true
         }
-        own.subscriptions = 0
-        if (own.viewer.kind === 'user') own.expiry = closeAt(own.viewer.expiresAt, own.socket)
+        if (extra.viewer.kind === 'user') {
+          extra.callOff = at(extra.viewer.expiresAt, () => extra.socket.close(CloseCode.Forbidden, 'Token expired'))
+        }
         return true
       },
-      onDisconnect: ({ extra }) => clearTimeout((extra as Extra).expiry),
+      onClose: ({ extra }) => extra.callOff?.(),
       async onSubscribe({ extra, subscriptions }, _id, params) {
-        const own = extra as Extra
-        if (Object.keys(subscriptions).length > SUBSCRIPTIONS_PER_SOCKET) {
-          own.socket.close(CloseCode.TooManyInitialisationRequests, `At most ${SUBSCRIPTIONS_PER_SOCKET} operations on a socket`)
-          return []
+        try {
+          if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET) throw tooMany()
+          const prepared = await prepare(extra.viewer ?? { kind: 'nobody' }, params)
+          return 'schema' in prepared ? prepared : prepared.map(yoga.mask)
+        } catch (error) {
+          return [yoga.mask(error)]
         }
-        const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
-          viewer: own.viewer ?? { kind: 'nobody' as const },
-          requestId: randomUUID(),
-          params,
-        })
-        const document = parse(params.query)
-        const errors = validate(schema, document)
-        if (errors.length > 0) return errors
-        return {
-          schema,
-          document,
-          operationName: params.operationName,
-          variableValues: params.variables,
-          contextValue: await contextFactory(),
-          rootValue: { execute, subscribe },
-        } as ExecutionArgs
       },
-      execute: (args) => (args.rootValue as Envelope).execute(args),
-      subscribe: (args) => (args.rootValue as Envelope).subscribe(args),
+      // Results pass the pipeline's mask; what it left there for HTTP stays here.
+      onNext: (_context, _id, _params, _args, { errors, ...result }) =>
+        errors && { ...result, errors: errors.map((error) => yoga.mask(error).toJSON()) },
+      execute: (args) => envelopes.get(args)?.execute(args),
+      subscribe: (args) => envelopes.get(args)?.subscribe(args),
     },
     sockets,
     PING_MS,
@@ -88,9 +118,14 @@ export function serveSockets(
   }
 }
 
-type Envelope = { execute(args: ExecutionArgs): never; subscribe(args: ExecutionArgs): never }
+function tooMany(): Refusal {
+  return new Refusal('TOO_LARGE', {
+    path: 'socket',
+    zh: `已有 ${OPERATIONS_PER_SOCKET} 个操作，请先结束一个或另开连接`,
+    en: `carries ${OPERATIONS_PER_SOCKET} operations already: complete one first, or open another socket`,
+  })
+}
 
-/** setTimeout takes at most 2^31 ms; tokens are far shorter. */
-function closeAt(time: Date, socket: WebSocket): NodeJS.Timeout {
-  return setTimeout(() => socket.close(CloseCode.Forbidden, 'Token expired'), Math.max(0, time.getTime() - Date.now()))
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
 }

@@ -5,7 +5,13 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Logger } from 'pino'
 import type { Context, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
+import { readJson } from '../json.ts'
 import type { GraphqlContext } from './builder.ts'
+
+/** The largest body, as on the documented calls. */
+const BODY_LIMIT = 1024 * 1024
+/** Up to this a body that is too large is read to its end all the same: a client that still writes would miss the answer. */
+const PATIENCE = 8 * BODY_LIMIT
 
 /** What the HTTP or WebSocket server hands to Yoga for one operation. */
 export type ServerContext = { viewer?: Viewer; requestId: string; req?: IncomingMessage }
@@ -14,9 +20,14 @@ export type GraphiqlPage = () => Promise<string>
 
 export type Authenticate = (authorization: string | undefined) => Promise<Viewer>
 
-/** Makes the handler for `/graphql`. `graphiql` undefined: no page. */
-export function makeYoga(context: Context, schema: GraphQLSchema, authenticate: Authenticate, graphiql: GraphiqlPage | undefined) {
-  return createYoga<ServerContext, GraphqlContext>({
+/** Makes the handler for `/graphql`, with `mask` for errors on their way out by another door. `graphiql` undefined: no page. */
+export function makeYoga(
+  context: Context,
+  schema: GraphQLSchema,
+  authenticate: Authenticate,
+  graphiql: GraphiqlPage | undefined,
+) {
+  const yoga = createYoga<ServerContext, GraphqlContext>({
     schema,
     graphqlEndpoint: '/graphql',
     landingPage: false,
@@ -25,9 +36,10 @@ export function makeYoga(context: Context, schema: GraphQLSchema, authenticate: 
     multipart: false,
     batching: false,
     logging: false,
+    maxRequestBodySize: false,
     graphiql: graphiql !== undefined,
     ...(graphiql === undefined ? {} : { renderGraphiQL: () => graphiql() }),
-    maskedErrors: { maskError: (error) => mask(error, context.log) },
+    maskedErrors: { maskError: (error) => withStatus(error, mask(error, context.log)) },
     plugins: [onlyJson],
     context: async ({ request, viewer, requestId }) => ({
       posthouse: context,
@@ -35,30 +47,86 @@ export function makeYoga(context: Context, schema: GraphQLSchema, authenticate: 
       viewer: viewer ?? (await authenticate(request?.headers.get('authorization') ?? undefined)),
     }),
   })
+  return Object.assign(yoga, {
+    mask(error: unknown): GraphQLError {
+      const masked = mask(error, context.log)
+      delete masked.extensions['http']
+      return masked
+    },
+  })
 }
 
-/** A web page can send these across origins without asking; nobody else needs them. */
+/**
+ * A body is JSON, uncompressed, and read as strictly as on the documented calls. Forms and plain text are what a web
+ * page can send across origins without asking; nobody else needs them.
+ */
 const onlyJson: Plugin = {
-  onRequest({ request, endResponse, fetchAPI }) {
+  onRequestParse({ request, setRequestParser, endResponse, fetchAPI }) {
     if (request.method !== 'POST') return
     const type = request.headers.get('content-type') ?? ''
-    if (!/^(application\/x-www-form-urlencoded|multipart\/|text\/)/i.test(type)) return
-    endResponse(fetchAPI.Response.json({ errors: [{ message: 'Content-Type must be application/json' }] }, { status: 415 }))
+    const encoding = request.headers.get('content-encoding') ?? 'identity'
+    if (/^application\/json\s*(;|$)/i.test(type) && encoding === 'identity') return setRequestParser(parseBody)
+    const message = encoding === 'identity' ? 'Content-Type must be application/json' : 'Content-Encoding must be none'
+    const errors = [{ message, extensions: { code: 'UNSUPPORTED_MEDIA_TYPE' } }]
+    endResponse(fetchAPI.Response.json({ errors }, { status: 415 }))
   },
 }
 
-/** Refusals keep their words and get a code; GraphQL's own errors pass; anything else is our bug and is logged, not shown. */
-export function mask(error: unknown, log: Logger): Error {
+async function parseBody(request: Request) {
+  const body = readJson(await readBytes(request))
+  if (typeof body === 'object' && body !== null) return body
+  throw new Refusal('BAD_INPUT', { path: '(body)', zh: '应为 JSON 对象', en: 'must be a JSON object' })
+}
+
+async function readBytes({ headers, body }: Request): Promise<Uint8Array> {
+  const tooLarge = () =>
+    new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
+  if (Number(headers.get('content-length') ?? 0) > PATIENCE) throw tooLarge()
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > PATIENCE) throw tooLarge()
+    if (bytes <= BODY_LIMIT) chunks.push(chunk)
+  }
+  if (bytes > BODY_LIMIT) throw tooLarge()
+  return Buffer.concat(chunks)
+}
+
+/**
+ * Refusals keep their words and get a code; GraphQL's own errors are the caller's, so they get one too; anything else is
+ * our bug and is logged, not shown.
+ */
+export function mask(error: unknown, log: Logger): GraphQLError {
   const original = error instanceof GraphQLError ? error.originalError : error
   const at = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof Refusal) {
     const { code, path: field, kind } = original
     return new GraphQLError(original.message, {
       ...at,
-      extensions: { code, ...(field ? { field } : {}), ...(kind.retryAfterSeconds ? { retryAfter: kind.retryAfterSeconds } : {}) },
+      extensions: {
+        code,
+        ...(field ? { field } : {}),
+        ...(kind.retryAfterSeconds ? { retryAfter: kind.retryAfterSeconds } : {}),
+      },
     })
   }
-  if (error instanceof GraphQLError && (original === undefined || original === null || original instanceof GraphQLError)) return error
+  if (
+    error instanceof GraphQLError &&
+    (original === undefined || original === null || original instanceof GraphQLError)
+  ) {
+    error.extensions['code'] ??= 'BAD_INPUT'
+    return error
+  }
   log.error({ err: original ?? error }, 'graphql: a bug of ours')
   return new GraphQLError('Internal server error', { ...at, extensions: { code: 'INTERNAL' } })
+}
+
+/** As long as nothing was executed, the HTTP status tells of a refusal as well. Yoga takes `http` out again. */
+function withStatus(error: unknown, masked: GraphQLError): GraphQLError {
+  if (!(error instanceof Refusal)) return masked
+  const { status } = error.kind
+  // What is left of a body that is far too large is not read: the connection ends with the answer.
+  masked.extensions['http'] = { status, headers: status === 413 ? { connection: 'close' } : {} }
+  return masked
 }

@@ -1,13 +1,17 @@
 /** The live inbox in GraphQL: one stream of changes, as a subscription and as a query for pollers. */
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
-import { CountsRef, ItemRef } from './graphql.ts'
-import { changes, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
+import { at } from '../graphql/expiry.ts'
+import { CountsRef, itemKey, ItemRef } from './graphql.ts'
+import { changes, position, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
 
 const ItemChangeEnum = builder.enumType('ItemChange', {
   description: 'What happened to an item.',
   values: {
-    NEW: { value: 'new', description: 'It is new to this subscriber.' },
+    NEW: {
+      value: 'new',
+      description: 'It came. If more happened to it meanwhile, the item shows that already and another event follows.',
+    },
     SEEN: { value: 'seen', description: 'It was seen.' },
     READ: { value: 'read', description: 'It was read.' },
     UNREAD: { value: 'unread', description: 'It was marked unread.' },
@@ -24,16 +28,24 @@ const Snapshot = builder.objectRef<EventOf<'InboxSnapshot'>>('InboxSnapshot').im
   fields: (t) => ({
     rev: t.expose('rev', { type: 'Rev', description: 'Resume after this.' }),
     counts: t.field({ type: CountsRef, description: 'The counts at this rev.', resolve: ({ state }) => state.counts }),
-    items: t.expose('items', { type: [ItemRef], description: `The newest ${SNAPSHOT_ITEMS} items; page on with \`inbox\`.` }),
+    items: t.expose('items', {
+      type: [ItemRef],
+      description: `The newest ${SNAPSHOT_ITEMS} items; page on with \`inbox\`.`,
+    }),
     hasMore: t.exposeBoolean('hasMore', { description: 'Whether there are older ones.' }),
   }),
 })
 
 const Changed = builder.objectRef<EventOf<'ItemChanged'>>('ItemChanged').implement({
-  description: 'An item is new or changed. Several changes in quick succession may come as one: the item is as it stands.',
+  description:
+    'An item is new or changed. Several changes in quick succession may come as one, but an item always comes as new first.',
   fields: (t) => ({
     rev: t.expose('rev', { type: 'Rev', description: 'Resume after this.' }),
-    change: t.field({ type: ItemChangeEnum, description: 'What happened to it last.', resolve: ({ item, isNew }) => (isNew ? 'new' : item.change) }),
+    change: t.field({
+      type: ItemChangeEnum,
+      description: 'What happened to it last.',
+      resolve: ({ item }) => (item.isNew ? 'new' : item.change),
+    }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
     item: t.expose('item', { type: ItemRef, description: 'The item as it stands.' }),
   }),
@@ -50,7 +62,7 @@ const Gone = builder.objectRef<EventOf<'ItemGone'>>('ItemGone').implement({
     rev: t.expose('rev', { type: 'Rev', description: 'Resume after this.' }),
     itemId: t.globalID({
       description: "The item's global id.",
-      resolve: ({ messageId, userCode }) => ({ type: 'InboxItem', id: `${messageId}:${userCode}` }),
+      resolve: ({ item }) => ({ type: 'InboxItem', id: itemKey(item) }),
     }),
     reason: t.expose('reason', { type: GoneReason, description: 'Why.' }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
@@ -61,14 +73,17 @@ const LagReason = builder.enumType('InboxLagReason', {
   description: 'Why a subscriber has to start anew.',
   values: {
     TOO_FAR_BEHIND: { value: 'tooFarBehind', description: 'Too much has changed since to send it one by one.' },
-    AHEAD: { value: 'ahead', description: 'The rev is ahead of the inbox: the database was set back to an older state.' },
+    AHEAD: {
+      value: 'ahead',
+      description: 'The rev is ahead of the inbox: the database was set back to an older state.',
+    },
   } as const,
 })
 
 const Lagged = builder.objectRef<EventOf<'InboxLagged'>>('InboxLagged').implement({
   description: 'Resuming is not possible; a snapshot follows.',
   fields: (t) => ({
-    rev: t.expose('rev', { type: 'Rev', description: 'Where the subscriber stood, or the inbox stands.' }),
+    rev: t.expose('rev', { type: 'Rev', description: 'Where the subscriber stood.' }),
     reason: t.expose('why', { type: LagReason, description: 'Why.' }),
   }),
 })
@@ -92,7 +107,10 @@ builder.queryField('inboxChanges', (t) =>
     authScopes: { user: true },
     description: 'The same as the subscription, for pollers: everything up to now, ending with `InboxCaughtUp`.',
     args: { after: t.arg({ type: 'Rev', description: after }) },
-    resolve: (_root, args, context) => Array.fromAsync(changes(context.posthouse.db, viewerUser(context), args.after ?? undefined)),
+    resolve: async (_root, args, context) => {
+      const user = viewerUser(context)
+      return Array.fromAsync(changes(context.posthouse, user, await position(context.posthouse, user, args.after)))
+    },
   }),
 )
 
@@ -100,39 +118,53 @@ builder.subscriptionField('inboxChanges', (t) =>
   t.field({
     type: InboxChange,
     authScopes: { user: true },
-    description: 'Everything that happens in the inbox, each thing once, in order and without a gap, across disconnects.',
+    description:
+      'Everything that happens in the inbox, each thing once, in order and without a gap, across disconnects.',
     args: { after: t.arg({ type: 'Rev', description: after }) },
-    subscribe: (_root, args, context) => watch(context, viewerUser(context), args.after ?? undefined),
-    resolve: (event) => event as InboxEvent,
+    subscribe: async (_root, args, context) => {
+      const user = viewerUser(context)
+      return watch(context, user, await position(context.posthouse, user, args.after))
+    },
+    resolve: (event) => event,
   }),
 )
 
 /**
- * The changes of a user's inbox until the subscriber leaves or the token ends.
+ * The changes of a user's inbox until the subscriber leaves or the token ends. The bell hangs from the first `next` on,
+ * so that a stream nobody begins to read leaves none behind.
  * Not a generator itself: `return` on one that waits for the bell would wait as well, and never let go of it.
  */
-function watch({ posthouse, viewer }: GraphqlContext, user: string, from: string | undefined): AsyncIterableIterator<InboxEvent> {
-  const bell = posthouse.live.watch(user)
-  const expiresAt = viewer.kind === 'user' ? viewer.expiresAt.getTime() : 0
-  let hasExpired = false
-  const end = setTimeout(
-    () => {
-      hasExpired = true
-      bell.close()
-    },
-    Math.max(0, expiresAt - Date.now()),
-  )
-  const leave = () => {
-    clearTimeout(end)
-    bell.close()
-  }
+function watch(
+  { posthouse, viewer }: GraphqlContext,
+  user: string,
+  reached: number | undefined,
+): AsyncIterableIterator<InboxEvent> {
+  let leave = () => {}
   async function* run() {
+    const bell = posthouse.live.watch(user)
+    let hasExpired = false
+    const cancel =
+      viewer.kind === 'user'
+        ? at(viewer.expiresAt, () => {
+            hasExpired = true
+            bell.close()
+          })
+        : () => {}
+    leave = () => {
+      cancel()
+      bell.close()
+    }
     try {
-      yield* changes(posthouse.db, user, from, bell)
+      yield* changes(posthouse, user, reached, bell)
     } finally {
       leave()
     }
-    if (hasExpired) throw new Refusal('UNAUTHENTICATED', { path: 'token', zh: '令牌已过期', en: 'has expired: subscribe again with a new one' })
+    if (hasExpired)
+      throw new Refusal('UNAUTHENTICATED', {
+        path: 'token',
+        zh: '令牌已过期',
+        en: 'has expired: subscribe again with a new one',
+      })
   }
   const events = run()
   return {

@@ -1,11 +1,12 @@
 /** The inbox in GraphQL: reading it and acting on it. Every field is about the inbox of the user who asks. */
 import { decodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
 import { GraphQLError } from 'graphql'
+import { checkText } from '../check.ts'
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
-import { bringUpToDate } from './broadcast.ts'
-import { item, itemsByIds, page, since, type Counts, type InboxState, type Item } from './inbox.ts'
-import { acts, mark } from './mark.ts'
+import { upToDate } from './broadcast.ts'
+import { item, itemsByIds, page, stateOf, type Counts, type InboxState, type Item } from './inbox.ts'
+import { mark, type acts, type Which } from './mark.ts'
 import { formatRev, readRev } from './rev.ts'
 
 const PAGE = { defaultSize: 20, maxSize: 100 }
@@ -33,48 +34,55 @@ export const CountsRef = builder.objectRef<Counts>('InboxCounts').implement({
 export const ItemRef = builder.objectRef<Item>('InboxItem')
 builder.node(ItemRef, {
   description: "One message in one person's inbox.",
-  id: { resolve: ({ userCode, messageId }) => `${messageId}:${userCode}`, description: 'Global id; what the mutations take.' },
-  loadWithoutCache: async (id, { posthouse, viewer }) => {
-    const { messageId, user } = itemKey(id)
-    if (viewer.kind !== 'user' || viewer.code !== user || messageId === undefined) return null
-    return (await item(posthouse.db, user, messageId)) ?? null
+  id: { resolve: itemKey, description: 'Global id; what the mutations take.' },
+  loadWithoutCache: async (key, { posthouse, viewer }) => {
+    const messageId = viewer.kind === 'user' ? ownMessageId(key, viewer.code) : undefined
+    if (viewer.kind !== 'user' || messageId === undefined) return null
+    return (await item(posthouse.db, viewer.code, messageId)) ?? null
   },
   fields: (t) => ({
     msgId: t.exposeString('messageId', { description: "The message's id, as its sender knows it." }),
     title: t.string({ description: 'One line.', resolve: ({ content }) => content.title }),
     content: t.string({ description: 'HTML, sanitised.', resolve: ({ content }) => content.content }),
     text: t.string({ description: 'The content as plain text.', resolve: ({ content }) => content.text }),
-    website: t.string({ nullable: true, description: 'Link to details.', resolve: ({ content }) => content.website ?? null }),
+    website: t.string({
+      nullable: true,
+      description: 'Link to details.',
+      resolve: ({ content }) => content.website ?? null,
+    }),
     msgType: t.exposeString('msgType', { description: '`notice` or `reminder`.' }),
     priority: t.exposeInt('priority', { description: '3 high, 2 normal, 1 low.' }),
     appId: t.exposeString('appId', { description: 'The app that pushed it.' }),
-    businessId: t.exposeString('businessId', { nullable: true, description: "The app's own id for what this is about." }),
+    businessId: t.exposeString('businessId', {
+      nullable: true,
+      description: "The app's own id for what this is about.",
+    }),
     senderCode: t.exposeString('senderCode', { nullable: true, description: "The sender's code." }),
     senderName: t.exposeString('senderName', { nullable: true, description: "The sender's name." }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it came.' }),
     seenAt: t.expose('seenAt', { type: 'DateTime', nullable: true, description: 'When it was first seen in a list.' }),
-    readAt: t.expose('readAt', { type: 'DateTime', nullable: true, description: 'When it was read; null while unread.' }),
-    archivedAt: t.expose('archivedAt', { type: 'DateTime', nullable: true, description: 'When it was put away; null while in the inbox.' }),
+    readAt: t.expose('readAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was read; null while unread.',
+    }),
+    archivedAt: t.expose('archivedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was put away; null while in the inbox.',
+    }),
   }),
 })
 
-/** An item's own key in its global id. The user is checked wherever it is used: an id of another's item is an id of nothing. */
-function itemKey(id: string): { messageId: string | undefined; user: string } {
-  const messageId = id.slice(0, 32)
-  return { messageId: MSG_ID.test(messageId) ? messageId : undefined, user: id.slice(33) }
+/** An item's own key in its global id: message and user. */
+export function itemKey({ messageId, userCode }: Pick<Item, 'messageId' | 'userCode'>): string {
+  return `${messageId}:${userCode}`
 }
 
-/** The user's inbox brought up to date, broadcasts included; others of the user's devices hear of what that changed. */
-async function upToDate({ posthouse }: GraphqlContext, user: string): Promise<void> {
-  const moved = await bringUpToDate(posthouse.db, [user])
-  if (moved.length > 0) posthouse.hints.send({ kind: 'inbox', users: moved })
-}
-
-async function stateOf(context: GraphqlContext, user: string): Promise<InboxState> {
-  await upToDate(context, user)
-  const found = await since(context.posthouse.db, user, Number.MAX_SAFE_INTEGER, 0)
-  if (found === undefined) throw new Refusal('NOT_FOUND')
-  return found.state
+/** The message in an item's key, if the item is this user's: the key of another's item is a key of nothing. */
+function ownMessageId(key: string, user: string): string | undefined {
+  const messageId = key.slice(0, 32)
+  return MSG_ID.test(messageId) && key === itemKey({ messageId, userCode: user }) ? messageId : undefined
 }
 
 const InboxFilter = builder.inputType('InboxFilter', {
@@ -95,21 +103,35 @@ builder.queryField('inbox', (t) =>
     args: { filter: t.arg({ type: InboxFilter, description: 'Which items.' }) },
     resolve: async (_root, { filter, ...args }, context) => {
       const user = viewerUser(context)
-      await upToDate(context, user)
-      return resolveCursorConnection<Promise<Item[]>>({ args, ...PAGE, toCursor: ({ createdRev }: Item) => String(createdRev) }, async (wanted) => {
-        const cursors = { after: readCursor(wanted.after, 'after'), before: readCursor(wanted.before, 'before') }
-        const found = await page(context.posthouse.db, user, { ...cursors, limit: wanted.limit, fromEnd: wanted.inverted }, filter ?? {})
-        const items = found?.items ?? []
-        return wanted.inverted ? items.toReversed() : items
-      })
+      checkText(filter, 'filter')
+      await upToDate(context.posthouse, user)
+      return resolveCursorConnection<Promise<Item[]>>(
+        { args, ...PAGE, toCursor: ({ createdRev }: Item) => String(createdRev) },
+        async (wanted) => {
+          const cursors = { after: readCursor(wanted.after, 'after'), before: readCursor(wanted.before, 'before') }
+          const found = await page(
+            context.posthouse.db,
+            user,
+            { ...cursors, limit: wanted.limit, fromEnd: wanted.inverted },
+            filter ?? {},
+          )
+          const items = found?.items ?? []
+          return wanted.inverted ? items.toReversed() : items
+        },
+      )
     },
   }),
 )
 
 function readCursor(cursor: string | undefined, path: string): number | undefined {
-  if (cursor === undefined) return undefined
+  // An empty page gives the empty cursor.
+  if (cursor === undefined || cursor === '') return undefined
   if (!/^\d{1,15}$/.test(cursor)) {
-    throw new Refusal('BAD_CURSOR', { path, zh: '不是有效的游标', en: 'is no cursor of this list: use endCursor or startCursor of a page' })
+    throw new Refusal('BAD_CURSOR', {
+      path,
+      zh: '不是有效的游标',
+      en: 'is no cursor of this list: use endCursor or startCursor of a page',
+    })
   }
   return Number(cursor)
 }
@@ -119,17 +141,29 @@ builder.queryField('inboxCounts', (t) =>
     type: CountsRef,
     authScopes: { user: true },
     description: 'The counts now.',
-    resolve: async (_root, _args, context) => (await stateOf(context, viewerUser(context))).counts,
+    resolve: async (_root, _args, context) => {
+      const user = viewerUser(context)
+      await upToDate(context.posthouse, user)
+      return (await stateOf(context.posthouse.db, user))?.counts ?? { unread: 0, unseen: 0 }
+    },
   }),
 )
 
-type Marked = { state: InboxState; items: Item[] }
+type Marked = { user: string; state: InboxState; changed: string[] }
 const MarkPayload = builder.objectRef<Marked>('MarkItemsPayload').implement({
   description: 'What came of acting on items.',
   fields: (t) => ({
     counts: t.field({ type: CountsRef, description: 'The counts afterwards.', resolve: ({ state }) => state.counts }),
-    rev: t.field({ type: 'Rev', description: "The inbox's rev afterwards.", resolve: ({ state }) => formatRev(state, state.rev) }),
-    items: t.field({ type: [ItemRef], description: 'The items that changed. Those that were so already are not among them.', resolve: ({ items }) => items }),
+    rev: t.field({
+      type: 'Rev',
+      description: "The inbox's rev afterwards.",
+      resolve: ({ state }) => formatRev(state, state.rev),
+    }),
+    items: t.field({
+      type: [ItemRef],
+      description: `The items that changed, newest first, at most ${IDS_LIMIT}. Those that were so already are not among them.`,
+      resolve: ({ user, changed }, _args, { posthouse }) => itemsByIds(posthouse.db, user, changed, IDS_LIMIT),
+    }),
   }),
 })
 
@@ -140,7 +174,11 @@ const mutations: { name: string; act: keyof typeof acts; description: string }[]
   { name: 'markItemsUnread', act: 'unread', description: 'Marks items as unread again.' },
   { name: 'archiveItems', act: 'archived', description: 'Puts items away: they leave the inbox and its counts.' },
   { name: 'unarchiveItems', act: 'unarchived', description: 'Takes items back into the inbox.' },
-  { name: 'deleteItems', act: 'deleted', description: 'Deletes items from this inbox for good. The message itself stays with its sender.' },
+  {
+    name: 'deleteItems',
+    act: 'deleted',
+    description: 'Deletes items from this inbox for good. The message itself stays with its sender.',
+  },
 ]
 
 for (const { name, act, description } of mutations) {
@@ -156,29 +194,32 @@ for (const { name, act, description } of mutations) {
           validate: { maxLength: [IDS_LIMIT, { message: `has more than ${IDS_LIMIT} entries` }] },
         }),
       },
-      resolve: (_root, { ids }, context) => actOn(context, act, ids.flatMap((id) => ownMessageId(String(id), viewerUser(context)))),
+      resolve: (_root, { ids }, context) => {
+        const messageIds = ids.map((id) => messageIdOf(id, viewerUser(context))).filter((id) => id !== undefined)
+        return actOn(context, act, { messageIds })
+      },
     }),
   )
 }
 
-async function actOn(context: GraphqlContext, act: keyof typeof acts, messageIds: string[]): Promise<Marked> {
+async function actOn(context: GraphqlContext, act: keyof typeof acts, which: Which): Promise<Marked> {
   const { posthouse } = context
   const user = viewerUser(context)
-  await upToDate(context, user)
-  const marked = await mark(posthouse.db, user, act, { messageIds })
+  await upToDate(posthouse, user)
+  const marked = await mark(posthouse.db, user, act, which)
   if (marked === undefined) throw new Refusal('NOT_FOUND')
   if (marked.changed.length > 0) posthouse.hints.send({ kind: 'inbox', users: [user] })
-  return { state: marked.state, items: await itemsByIds(posthouse.db, user, marked.changed) }
+  return { user, ...marked }
 }
 
-function ownMessageId(id: string, viewer: string): string[] {
-  if (MSG_ID.test(id)) return [id]
+/** The message that a `msgId`, or the global id of an item of this user, names; undefined for an id of nothing. */
+function messageIdOf(id: string, user: string): string | undefined {
+  if (MSG_ID.test(id)) return id
   try {
-    const { typename, id: inner } = decodeGlobalID(id)
-    const { messageId, user } = itemKey(inner)
-    return typename === 'InboxItem' && user === viewer && messageId !== undefined ? [messageId] : []
+    const { typename, id: key } = decodeGlobalID(id)
+    return typename === 'InboxItem' ? ownMessageId(key, user) : undefined
   } catch {
-    return []
+    return undefined
   }
 }
 
@@ -187,15 +228,17 @@ builder.mutationField('markAllRead', (t) =>
     type: MarkPayload,
     authScopes: { user: true },
     description: 'Marks everything as read that was there at a rev. What arrives meanwhile stays unread.',
-    args: { upTo: t.arg({ type: 'Rev', required: true, description: 'The rev that the person was looking at.' }) },
+    args: {
+      upTo: t.arg({
+        type: 'Rev',
+        required: true,
+        description: 'The rev that the person was looking at, from `inboxChanges` or a mutation.',
+      }),
+    },
     resolve: async (_root, { upTo }, context) => {
-      const { posthouse } = context
-      const user = viewerUser(context)
-      const rev = readRev(upTo, await stateOf(context, user))
-      const marked = await mark(posthouse.db, user, 'read', { upTo: rev })
-      if (marked === undefined) throw new Refusal('NOT_FOUND')
-      if (marked.changed.length > 0) posthouse.hints.send({ kind: 'inbox', users: [user] })
-      return { state: marked.state, items: await itemsByIds(posthouse.db, user, marked.changed) }
+      const state = await stateOf(context.posthouse.db, viewerUser(context))
+      // A rev ahead of the inbox, from before the database was set back, is not to reach what comes later.
+      return actOn(context, 'read', { upTo: Math.min(readRev(upTo, state, 'upTo'), state?.rev ?? 0) })
     },
   }),
 )

@@ -6,8 +6,8 @@
  * Every changed item gets a rev of its own. Counts change by what the same statement really changed, never by
  * recounting: a statement that waited for the lock still sees other rows as of its start.
  */
-import { sql } from 'drizzle-orm'
-import { json, query, type Db } from '../db/client.ts'
+import { sql, type SQL } from 'drizzle-orm'
+import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
 
 export type Counts = { unread: number; unseen: number }
@@ -45,7 +45,7 @@ export const putItems = sql`
   raised as (
     insert into inboxes as inbox (user_code, rev, unread, unseen)
     select person, 1, 1, 1
-    from message, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as person
+    from message, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as given(person)
     order by person
     on conflict (user_code) do update
       set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1
@@ -73,8 +73,8 @@ const itemJoins = sql`
 type StateRow = { inboxId: string; inboxRev: number; unread: number; unseen: number }
 
 /** Inbox columns before those of at most some items: one statement, so that rev, counts and items are of one instant. */
-async function stateWith(db: Db, user: string, items: ReturnType<typeof sql>, order: ReturnType<typeof sql>) {
-  const rows = await query<StateRow & Item>(
+async function stateWith<Found extends Item>(db: Db, user: string, items: SQL, order: SQL) {
+  const rows = await query<StateRow & Found>(
     db,
     sql`
       select inbox.id as "inboxId", inbox.rev as "inboxRev", inbox.unread, inbox.unseen, item.*
@@ -85,22 +85,58 @@ async function stateWith(db: Db, user: string, items: ReturnType<typeof sql>, or
   )
   const [first] = rows
   if (first === undefined) return undefined
-  const state = { id: first.inboxId, rev: first.inboxRev, counts: { unread: first.unread, unseen: first.unseen } }
-  return { state, items: first.messageId === null ? [] : (rows as Item[]) }
+  const state: InboxState = {
+    id: first.inboxId,
+    rev: first.inboxRev,
+    counts: { unread: first.unread, unseen: first.unseen },
+  }
+  return { state, items: first.messageId === null ? [] : (rows as Found[]) }
 }
 
-/** What changed after `rev`, oldest change first, at most `limit`; with the state of that instant. */
+/** The inbox now. Undefined: none yet. */
+export async function stateOf(db: Db, user: string): Promise<InboxState | undefined> {
+  const [row] = await query<Omit<InboxState, 'counts'> & Counts>(
+    db,
+    sql`select id, rev, unread, unseen from inboxes where user_code = ${user}`,
+  )
+  if (row === undefined) return undefined
+  const { id, rev, unread, unseen } = row
+  return { id, rev, counts: { unread, unseen } }
+}
+
+/** What happened at one rev: an item came, or changed. The item is as it stands now. */
+export type Change = Item & { at: number; isNew: boolean }
+
+/**
+ * What happened after `rev`, in order, at most `limit`; with the state of that instant.
+ * An item that came and then changed happens twice: new at the rev at which it came, changed at the rev it has now. So
+ * what a rev says does not depend on when, or in how many steps, it is read, and nobody misses or doubles a new item.
+ */
 export function since(db: Db, user: string, rev: number, limit: number) {
-  return stateWith(
+  return stateWith<Change>(
     db,
     user,
     sql`
-      select ${itemColumns}
-      from items ${itemJoins}
-      where items.user_code = inbox.user_code and items.rev > ${rev}
-      order by items.rev
-      limit ${limit}`,
-    sql`item.rev`,
+      select change.at, change.is_new as "isNew", ${itemColumns}
+      from (
+        (
+          select message_id, created_rev as at, true as is_new
+          from items
+          where user_code = inbox.user_code and created_rev > ${rev} and deleted_at is null
+          order by created_rev
+          limit ${limit}
+        ) union all (
+          select message_id, rev as at, false as is_new
+          from items
+          where user_code = inbox.user_code and rev > ${rev} and rev > created_rev
+          order by rev
+          limit ${limit}
+        )
+        order by at
+        limit ${limit}
+      ) as change
+      join items on items.user_code = inbox.user_code and items.message_id = change.message_id ${itemJoins}`,
+    sql`item.at`,
   )
 }
 
@@ -123,7 +159,7 @@ export function page(db: Db, user: string, { after, before, limit, fromEnd }: Pa
     filter.msgType == null ? undefined : sql`items.msg_type = ${filter.msgType}`,
     filter.appId == null ? undefined : sql`items.app_id = ${filter.appId}`,
   ].filter((condition) => condition !== undefined)
-  return stateWith(
+  return stateWith<Item>(
     db,
     user,
     sql`
@@ -149,15 +185,16 @@ export async function item(db: Db, user: string, messageId: string): Promise<Ite
   return found
 }
 
-/** Of this user's items, those named. */
-export async function itemsByIds(db: Db, user: string, messageIds: string[]): Promise<Item[]> {
+/** Of this user's items, those named, newest first: also ones just deleted, as they were. At most `limit`. */
+export function itemsByIds(db: Db, user: string, messageIds: string[], limit: number): Promise<Item[]> {
   return query<Item>(
     db,
     sql`
       select ${itemColumns}
       from items ${itemJoins}
-      where items.user_code = ${user} and items.deleted_at is null
-        and items.message_id in (select id::uuid from jsonb_array_elements_text(${json(messageIds)}::jsonb) as id)
-      order by items.created_rev desc`,
+      where items.user_code = ${user}
+        and items.message_id = any(${texts(messageIds)}::uuid[])
+      order by items.created_rev desc nulls first
+      limit ${limit}`,
   )
 }

@@ -2,15 +2,15 @@
  * The live inbox. A hint is only a doorbell: it says that somebody's inbox moved. What moved is read from the database,
  * after the last rev this subscriber got, so that a lost, doubled or late hint can neither lose nor double anything.
  */
+import { sql } from 'drizzle-orm'
 import type { Logger } from 'pino'
-import type { Db } from '../db/client.ts'
+import type { Context } from '../context.ts'
+import { query, texts, type Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Hints } from '../hints.ts'
-import { bringUpToDate } from './broadcast.ts'
-import { page, since, type InboxState, type Item } from './inbox.ts'
+import { bringUpToDate, upToDate } from './broadcast.ts'
+import { page, since, stateOf, type Change, type InboxState, type Item } from './inbox.ts'
 import { formatRev, readRev } from './rev.ts'
-import { query, json } from '../db/client.ts'
-import { sql } from 'drizzle-orm'
 
 /** How often a node asks which of its connected users moved: what a lost hint costs at the most. */
 const BEAT_MS = 2_000
@@ -22,12 +22,14 @@ const CHANGES_AT_ONCE = 100
 const TOO_FAR_BEHIND = 500
 /** Items in a snapshot: a first page. */
 export const SNAPSHOT_ITEMS = 20
+/** How soon a subscriber looks again when the database was away. */
+const RETRY_MS = 500
 
 /** What a subscriber is told. Every one carries the rev to resume after. */
 export type InboxEvent =
   | { type: 'InboxSnapshot'; state: InboxState; items: Item[]; hasMore: boolean; rev: string }
-  | { type: 'ItemChanged'; state: InboxState; item: Item; isNew: boolean; rev: string }
-  | { type: 'ItemGone'; state: InboxState; messageId: string; userCode: string; reason: 'deleted'; rev: string }
+  | { type: 'ItemChanged'; state: InboxState; item: Change; rev: string }
+  | { type: 'ItemGone'; state: InboxState; item: Change; reason: 'deleted'; rev: string }
   | { type: 'InboxLagged'; why: 'tooFarBehind' | 'ahead'; rev: string }
   | { type: 'InboxCaughtUp'; rev: string }
 
@@ -40,68 +42,63 @@ export type Live = {
 }
 
 /** Rings when the user's inbox may have moved. Rings that nobody waited for are remembered as one. */
-export type Bell = { rung(): Promise<void>; close(): void; closed: boolean }
+export type Bell = {
+  /** The rev its subscriber has got to: the beat rings it when the inbox stands elsewhere. */
+  reached: number
+  /** Waits for a ring, for the closing, or for so long. */
+  rung(milliseconds?: number): Promise<void>
+  ring(): void
+  close(): void
+  readonly closed: boolean
+}
 
 /** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
 export function openLive({ db, hints, log }: { db: Db; hints: Hints; log: Logger }): Live {
-  const bells = new Map<string, Set<() => void>>()
-  /** The rev last seen by the beat, to ring only those that moved. */
-  const revs = new Map<string, number>()
+  const bells = new Map<string, Set<Bell>>()
 
-  const ring = (users: Iterable<string>) => {
-    for (const user of users) for (const toll of bells.get(user) ?? []) toll()
-  }
-  /** Copies broadcasts for everybody connected here, in batches, and rings whoever moved: also those whose hint was lost. */
+  /** Copies broadcasts for everybody connected here, in batches, and rings whoever is behind: also those whose hint was lost. */
   async function lookAround() {
     const users = [...bells.keys()]
     for (let from = 0; from < users.length; from += USERS_AT_ONCE) {
       const some = users.slice(from, from + USERS_AT_ONCE)
-      ring(await bringUpToDate(db, some))
+      await bringUpToDate(db, some)
       for (const { userCode, rev } of await revsOf(db, some)) {
-        if (revs.get(userCode) !== rev) ring([userCode])
-        if (bells.has(userCode)) revs.set(userCode, rev)
+        for (const bell of bells.get(userCode) ?? []) if (bell.reached !== rev) bell.ring()
       }
     }
   }
-  const trouble = (error: unknown) => log.warn({ err: error }, 'live: could not look at the database; the next beat will')
 
-  let looking: Promise<void> | undefined
+  let looking = false
   let again = false
   /** One look at a time; a hint during a look is answered by another one after it. */
-  function look() {
-    if (looking !== undefined) {
-      again = true
-      return
+  async function look() {
+    again = true
+    if (looking) return
+    looking = true
+    while (again) {
+      again = false
+      await lookAround().catch((error) =>
+        log.warn({ err: error }, 'live: could not look at the database; the next beat will'),
+      )
     }
-    looking = lookAround()
-      .catch(trouble)
-      .finally(() => {
-        looking = undefined
-        if (again) {
-          again = false
-          look()
-        }
-      })
+    looking = false
   }
 
   hints.on((hint) => {
-    if (hint.kind === 'inbox') ring(hint.users)
-    else if (hint.kind === 'broadcast' || hint.kind === 'gap') look()
+    if (hint.kind === 'broadcast' || hint.kind === 'gap') void look()
+    else if (hint.kind === 'inbox') for (const user of hint.users) for (const bell of bells.get(user) ?? []) bell.ring()
   })
-  const beat = setInterval(() => bells.size > 0 && look(), BEAT_MS)
+  const beat = setInterval(() => bells.size > 0 && void look(), BEAT_MS)
   beat.unref()
 
   return {
     watch(user) {
-      const { bell, toll } = newBell(() => {
-        const tolls = bells.get(user)
-        tolls?.delete(toll)
-        if (tolls?.size !== 0) return
-        bells.delete(user)
-        revs.delete(user)
+      const mine = bells.get(user) ?? new Set()
+      const bell = newBell(() => {
+        mine.delete(bell)
+        if (mine.size === 0) bells.delete(user)
       })
-      const tolls = bells.get(user) ?? new Set()
-      bells.set(user, tolls.add(toll))
+      bells.set(user, mine.add(bell))
       return bell
     },
     connected: () => bells.size,
@@ -109,27 +106,38 @@ export function openLive({ db, hints, log }: { db: Db; hints: Hints; log: Logger
   }
 }
 
-function newBell(onClose: () => void) {
+function newBell(onClose: () => void): Bell {
   let hasRung = false
-  let wake: (() => void) | undefined
-  const toll = () => {
-    hasRung = true
-    wake?.()
-  }
-  const bell: Bell = {
-    closed: false,
-    async rung() {
-      if (!hasRung && !bell.closed) await new Promise<void>((resolve) => (wake = resolve))
+  let closed = false
+  let wake = () => {}
+  return {
+    reached: 0,
+    async rung(milliseconds) {
+      if (!hasRung && !closed) {
+        await new Promise<void>((resolve) => {
+          const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
       hasRung = false
     },
+    ring() {
+      hasRung = true
+      wake()
+    },
     close() {
-      if (bell.closed) return
-      bell.closed = true
+      if (closed) return
+      closed = true
       onClose()
-      wake?.()
+      wake()
+    },
+    get closed() {
+      return closed
     },
   }
-  return { bell, toll }
 }
 
 function revsOf(db: Db, users: string[]) {
@@ -137,60 +145,86 @@ function revsOf(db: Db, users: string[]) {
     db,
     sql`
       select user_code as "userCode", rev from inboxes
-      where user_code in (select jsonb_array_elements_text(${json(users)}::jsonb))`,
+      where user_code = any(${texts(users)})`,
   )
 }
 
+type Where = Pick<Context, 'db' | 'hints'>
+
+/** Where a subscriber stands who comes with `after`; undefined for one without. BAD_CURSOR for a rev of another inbox. */
+export async function position(
+  { db }: Where,
+  user: string,
+  after: string | null | undefined,
+): Promise<number | undefined> {
+  return after == null ? undefined : readRev(after, await stateOf(db, user), 'after')
+}
+
 /**
- * Everything a subscriber is to know, in order and without a gap: a snapshot, or what came after `after`; then
- * `InboxCaughtUp`; then, while `bell` is given, every change as it comes. Ends when the bell is closed.
- * Throws BAD_CURSOR for a cursor of another inbox.
+ * Everything a subscriber who has got to `reached` is to know, in order and without a gap: a snapshot, or what came
+ * after; then `InboxCaughtUp`; then, while `bell` is given, every change as it comes, also across times when the database
+ * is away. Ends when the bell is closed. The bell hangs already: what comes between two looks rings it.
  */
-export async function* changes(db: Db, user: string, after: string | undefined, bell?: Bell): AsyncGenerator<InboxEvent> {
-  // The bell hangs before the first look: what comes between the two rings it.
-  await bringUpToDate(db, [user])
-  let reached: number
-  const start = after === undefined ? undefined : await resume(db, user, after)
-  if (start === undefined || start.lagged !== undefined) {
-    if (start?.lagged !== undefined) yield start.lagged
-    const snapshot = await takeSnapshot(db, user)
-    yield snapshot
-    reached = snapshot.state.rev
-  } else {
-    reached = start.rev
-    for await (const event of tail(db, user, reached)) {
-      yield event.event
-      reached = event.reached
+export async function* changes(
+  where: Where,
+  user: string,
+  reached: number | undefined,
+  bell?: Bell,
+): AsyncGenerator<InboxEvent> {
+  const read = <Found>(look: () => Promise<Found>) => (bell === undefined ? look() : patiently(look, bell))
+  await read(() => upToDate(where, user))
+  let isCaughtUp = false
+  for (;;) {
+    if (reached === undefined) {
+      const snapshot = await read(() => takeSnapshot(where.db, user))
+      yield snapshot
+      reached = snapshot.state.rev
     }
-  }
-  const { state } = await look(db, user, reached, 0)
-  yield { type: 'InboxCaughtUp', rev: formatRev(state, reached) }
-  if (bell === undefined) return
-  while (!bell.closed) {
-    for await (const event of tail(db, user, reached)) {
-      yield event.event
-      reached = event.reached
+    const from = reached
+    const { state, items } = await read(() => found(since(where.db, user, from, CHANGES_AT_ONCE)))
+    const why = reasonToStartAnew(state, from)
+    if (why !== undefined) {
+      yield { type: 'InboxLagged', why, rev: formatRev(state, from) }
+      reached = undefined
+      isCaughtUp = false
+      continue
     }
+    for (const item of items) yield eventOf(state, item)
+    if (items.length === CHANGES_AT_ONCE) {
+      reached = items.at(-1)?.at ?? from
+      continue
+    }
+    reached = state.rev
+    if (!isCaughtUp) yield { type: 'InboxCaughtUp', rev: formatRev(state, reached) }
+    isCaughtUp = true
+    if (bell === undefined) return
+    bell.reached = reached
     await bell.rung()
+    if (bell.closed) return
   }
 }
 
-/** Where to resume: the rev, or that the subscriber has to start anew. */
-async function resume(db: Db, user: string, after: string): Promise<{ rev: number; lagged?: InboxEvent }> {
-  const { state } = await look(db, user, 0, 0)
-  const rev = readRev(after, state)
-  // Ahead of the database: it was set back to an older state.
-  if (rev > state.rev) return { rev, lagged: { type: 'InboxLagged', why: 'ahead', rev: formatRev(state, state.rev) } }
-  if (rev < state.rev - TOO_FAR_BEHIND) {
-    return { rev, lagged: { type: 'InboxLagged', why: 'tooFarBehind', rev: formatRev(state, rev) } }
+/** A database that was set back to an older state leaves subscribers ahead of it. */
+function reasonToStartAnew(state: InboxState, reached: number): 'ahead' | 'tooFarBehind' | undefined {
+  if (reached > state.rev) return 'ahead'
+  return state.rev - reached > TOO_FAR_BEHIND ? 'tooFarBehind' : undefined
+}
+
+/** Looks until the database answers, or the subscriber leaves. */
+async function patiently<Found>(look: () => Promise<Found>, bell: Bell): Promise<Found> {
+  for (;;) {
+    try {
+      return await look()
+    } catch (error) {
+      const isAway = error instanceof Refusal && error.code === 'UNAVAILABLE'
+      if (!isAway || bell.closed) throw error
+    }
+    await bell.rung(RETRY_MS)
   }
-  return { rev }
 }
 
 async function takeSnapshot(db: Db, user: string) {
-  const found = await page(db, user, { limit: SNAPSHOT_ITEMS + 1 })
-  if (found === undefined) throw new Refusal('NOT_FOUND')
-  const { state, items } = found
+  const { state, items } = await found(page(db, user, { limit: SNAPSHOT_ITEMS + 1 }))
   return {
     type: 'InboxSnapshot' as const,
     state,
@@ -200,29 +234,20 @@ async function takeSnapshot(db: Db, user: string) {
   }
 }
 
-/** The changes after `reached`, read in pages until there are none. */
-async function* tail(db: Db, user: string, reached: number) {
-  const from = reached
-  for (;;) {
-    const { state, items } = await look(db, user, reached, CHANGES_AT_ONCE)
-    for (const item of items) {
-      reached = item.rev
-      yield { reached, event: eventOf(state, item, from) }
-    }
-    if (items.length < CHANGES_AT_ONCE) return
-  }
+function eventOf(state: InboxState, item: Change): InboxEvent {
+  const rev = formatRev(state, item.at)
+  return item.deletedAt === null
+    ? { type: 'ItemChanged', state, item, rev }
+    : { type: 'ItemGone', state, item, reason: 'deleted', rev }
 }
 
-function eventOf(state: InboxState, item: Item, from: number): InboxEvent {
-  const rev = formatRev(state, item.rev)
-  if (item.deletedAt !== null) {
-    return { type: 'ItemGone', state, messageId: item.messageId, userCode: item.userCode, reason: 'deleted', rev }
-  }
-  return { type: 'ItemChanged', state, item, isNew: item.createdRev > from, rev }
-}
-
-async function look(db: Db, user: string, rev: number, limit: number) {
-  const found = await since(db, user, rev, limit)
-  if (found === undefined) throw new Refusal('NOT_FOUND')
-  return found
+async function found<Found>(looked: Promise<Found | undefined>): Promise<Found> {
+  const inbox = await looked
+  if (inbox === undefined)
+    throw new Refusal('NOT_FOUND', {
+      path: 'inbox',
+      zh: '该用户不存在',
+      en: 'there is none: this person is not in the directory',
+    })
+  return inbox
 }

@@ -104,13 +104,19 @@ const ChannelContent = builder.inputType('ChannelContent', {
 const receiverAndMore = {
   receiver: { description: 'Whom to reach. Or use `receiverType` and `receiverData` as documented.' },
   receiverType: { description: 'The documented form of `receiver`.' },
-  receiverData: { description: 'The documented form: lists by `user`, `dept`, `post`, `role`, or accounts by channel id.' },
+  receiverData: {
+    description: 'The documented form: lists by `user`, `dept`, `post`, `role`, or accounts by channel id.',
+  },
   businessId: { description: 'Your own id, for correlation; at most 128 characters, not unique.' },
   msgType: { description: '`notice` (default) or `reminder`.' },
   senderCode: { description: "The sender's code; its name is looked up." },
   senderName: { description: "The sender's name, when it is to be another." },
-  sendTime: { description: '`yyyy-MM-dd HH:mm:ss` in the configured zone, or ISO 8601 with offset. None or past: now.' },
-  idempotencyKey: { description: 'Any text up to 255 characters: the same key and input push once, however often sent.' },
+  sendTime: {
+    description: '`yyyy-MM-dd HH:mm:ss` in the configured zone, or ISO 8601 with offset. None or past: now.',
+  },
+  idempotencyKey: {
+    description: 'Any text up to 255 characters: the same key and input push once, however often sent.',
+  },
 }
 
 export const PushChannelMessageInput = builder.inputType('PushChannelMessageInput', {
@@ -119,7 +125,10 @@ export const PushChannelMessageInput = builder.inputType('PushChannelMessageInpu
     receiver: t.field({ type: Receiver, ...receiverAndMore.receiver }),
     receiverType: t.field({ type: ReceiverType, ...receiverAndMore.receiverType }),
     receiverData: t.field({ type: 'JSON', ...receiverAndMore.receiverData }),
-    channels: t.field({ type: [ChannelContent], description: 'What it says on each channel. Or use `channelData` as documented.' }),
+    channels: t.field({
+      type: [ChannelContent],
+      description: 'What it says on each channel. Or use `channelData` as documented.',
+    }),
     channelData: t.field({ type: 'JSON', description: 'The documented form: contents by channel id.' }),
     priority: t.field({ type: Priority, description: 'How urgent it is.' }),
     businessId: t.string(receiverAndMore.businessId),
@@ -138,7 +147,10 @@ export const PushTemplateMessageInput = builder.inputType('PushTemplateMessageIn
     receiverType: t.field({ type: ReceiverType, ...receiverAndMore.receiverType }),
     receiverData: t.field({ type: 'JSON', ...receiverAndMore.receiverData }),
     templateCode: t.string({ required: true, description: 'Which template.' }),
-    variables: t.field({ type: [TemplateVariable], description: 'Values of its variables. Or use `channelParamData` as documented.' }),
+    variables: t.field({
+      type: [TemplateVariable],
+      description: 'Values of its variables. Or use `channelParamData` as documented.',
+    }),
     channelParamData: t.field({ type: 'JSON', description: 'The documented form: values by name.' }),
     priority: t.field({ type: Priority, description: 'How urgent it is.' }),
     businessId: t.string(receiverAndMore.businessId),
@@ -150,7 +162,8 @@ export const PushTemplateMessageInput = builder.inputType('PushTemplateMessageIn
   }),
 })
 
-type AnyInput = Partial<typeof PushChannelMessageInput.$inferInput> & Partial<typeof PushTemplateMessageInput.$inferInput>
+type AnyInput = Partial<typeof PushChannelMessageInput.$inferInput> &
+  Partial<typeof PushTemplateMessageInput.$inferInput>
 
 /**
  * The documented body that says the same. `templateOf` is the app whose reading of a template's priority applies:
@@ -184,16 +197,23 @@ function documentedReceiver({ all, specified, custom }: typeof Receiver.$inferIn
     return { receiverType: 'specified', receiverData: { user, dept, post, role } }
   }
   const accounts = (custom ?? []).map(({ channelId, accounts }) => [channelId, accounts] as const)
-  checkEachOnce(accounts.map(([id]) => id), 'receiver.custom')
+  checkEachOnce(
+    accounts.map(([id]) => id),
+    'receiver.custom',
+  )
   return { receiverType: 'custom', receiverData: Object.fromEntries(accounts) }
 }
 
 function documentedChannels(channels: (typeof ChannelContent.$inferInput)[]) {
-  checkEachOnce(channels.map(({ channelId }) => channelId), 'channels')
+  checkEachOnce(
+    channels.map(({ channelId }) => channelId),
+    'channels',
+  )
   return Object.fromEntries(
     channels.map(({ channelId, site, sms, mail }, index) => {
       const given = [site, sms, mail].filter((content) => content != null)
-      if (given.length !== 1) throw badInput(`channels.${index}`, '只能有一种内容', 'needs exactly one of site, sms and mail')
+      if (given.length !== 1)
+        throw badInput(`channels.${index}`, '只能有一种内容', 'needs exactly one of site, sms and mail')
       return [channelId, given[0]]
     }),
   )

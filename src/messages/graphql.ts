@@ -6,7 +6,15 @@ import { badInput, Refusal } from '../errors.ts'
 import { builder, viewerApp, type GraphqlContext } from '../graphql/builder.ts'
 import type { Accepted } from './accept.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
-import { channelStatus, findMessage, listDeliveries, listMessages, type ChannelStatus, type Delivery, type Message } from './messages.ts'
+import {
+  channelStatus,
+  findMessage,
+  listDeliveries,
+  listMessages,
+  type ChannelStatus,
+  type Delivery,
+  type Message,
+} from './messages.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 
 const MSG_ID = /^[0-9a-f]{32}$/
@@ -51,7 +59,9 @@ const DeliveryStateEnum = builder.enumType('DeliveryState', {
 const StateTotal = builder.objectRef<{ state: string; count: number }>('StateTotal').implement({
   description: 'How many recipients of a channel are in one state.',
   fields: (t) => ({
-    state: t.exposeString('state', { description: 'A delivery state in lower case; on the site channel `unread` or `read`.' }),
+    state: t.exposeString('state', {
+      description: 'A delivery state in lower case; on the site channel `unread` or `read`.',
+    }),
     count: t.exposeInt('count', { description: 'Recipients in that state.' }),
   }),
 })
@@ -61,7 +71,10 @@ const MessageChannel = builder.objectRef<ChannelStatus>('MessageChannel').implem
   fields: (t) => ({
     channelId: t.exposeString('channelId', { description: "The channel's id, e.g. `1002`." }),
     kind: t.expose('kind', { type: ChannelKind, description: 'What the channel carries.' }),
-    content: t.expose('content', { type: 'JSON', description: 'The content as it was accepted: rendered and sanitised.' }),
+    content: t.expose('content', {
+      type: 'JSON',
+      description: 'The content as it was accepted: rendered and sanitised.',
+    }),
     totals: t.expose('totals', {
       type: [StateTotal],
       description: 'Recipients by state. People who have not looked since a broadcast are in no total.',
@@ -76,8 +89,14 @@ const DeliveryRef = builder.objectRef<Delivery>('Delivery').implement({
     channelId: t.exposeString('channelId', { description: "The channel's id." }),
     recipient: t.exposeString('recipient', { description: "The user's code, or the custom account as it was sent." }),
     state: t.expose('state', { type: DeliveryStateEnum, description: 'Where it is.' }),
-    reason: t.exposeString('reason', { nullable: true, description: 'Why it is there, as a code: `NO_ADDRESS`, `INVALID_ACCOUNT`, …' }),
-    lastError: t.exposeString('lastError', { nullable: true, description: "The provider's own words at the last attempt." }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'Why it is there, as a code: `NO_ADDRESS`, `INVALID_ACCOUNT`, …',
+    }),
+    lastError: t.exposeString('lastError', {
+      nullable: true,
+      description: "The provider's own words at the last attempt.",
+    }),
     attempts: t.exposeInt('attempts', { description: 'Attempts so far.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true, description: 'When it became final.' }),
@@ -96,12 +115,17 @@ builder.node(MessageRef, {
     receiverType: t.exposeString('receiverType', { description: '`all`, `specified` or `custom`.' }),
     receiver: t.expose('receiver', { type: 'JSON', description: 'Whom the caller named, by list.' }),
     unresolved: t.expose('unresolved', { type: 'JSON', description: 'Codes and accounts that meant nobody, by list.' }),
-    recipientCount: t.exposeInt('recipients', { description: 'Recipients so far, each once. 0 for a broadcast, which is one row for all.' }),
+    recipientCount: t.exposeInt('recipients', {
+      description: 'Recipients so far, each once. 0 for a broadcast, which is one row for all.',
+    }),
     businessId: t.exposeString('businessId', { nullable: true, description: "The caller's own id; not unique." }),
     msgType: t.exposeString('msgType', { description: '`notice` or `reminder`.' }),
     priority: t.exposeInt('priority', { description: '3 high, 2 normal, 1 low.' }),
     senderCode: t.exposeString('senderCode', { nullable: true, description: "The sender's code as sent." }),
-    senderName: t.exposeString('senderName', { nullable: true, description: "The sender's name, as sent or from the directory." }),
+    senderName: t.exposeString('senderName', {
+      nullable: true,
+      description: "The sender's name, as sent or from the directory.",
+    }),
     templateCode: t.exposeString('templateCode', { nullable: true, description: 'The template it was rendered from.' }),
     templateVersion: t.exposeInt('templateVersion', { nullable: true, description: 'The version of that template.' }),
     dueAt: t.expose('dueAt', { type: 'DateTime', description: 'When it goes out.' }),
@@ -127,7 +151,8 @@ type PageArgs = { first?: number | null; after?: string | null; last?: number | 
 
 /** Lists that only go forward say so instead of paging wrongly. */
 function forwardOnly<Args extends PageArgs>(args: Args): Args {
-  if (args.last != null || args.before != null) throw badInput('last', '只支持 first 和 after', 'is not supported here: use first and after')
+  if (args.last != null || args.before != null)
+    throw badInput('last', '只支持 first 和 after', 'is not supported here: use first and after')
   return args
 }
 
@@ -143,7 +168,11 @@ function readDeliveryCursor(cursor: string | undefined): string | undefined {
 }
 
 function badCursor(): Refusal {
-  return new Refusal('BAD_CURSOR', { path: 'after', zh: '不是有效的游标', en: 'is no cursor of this list: use endCursor of a page' })
+  return new Refusal('BAD_CURSOR', {
+    path: 'after',
+    zh: '不是有效的游标',
+    en: 'is no cursor of this list: use endCursor of a page',
+  })
 }
 
 /** A `msgId` or a global id; anything else is an id of nothing. */
@@ -164,7 +193,7 @@ builder.queryField('message', (t) =>
     authScopes: { app: true, admin: true },
     description: 'One message: an app sees its own, the admin any. Null when there is none or it is not yours.',
     args: { id: t.arg.id({ required: true, description: 'Its `msgId`, or its global id.' }) },
-    resolve: (_root, { id }, context) => load(context, plainId(String(id))),
+    resolve: (_root, { id }, context) => load(context, plainId(id)),
   }),
 )
 
@@ -177,9 +206,14 @@ builder.queryField('messages', (t) =>
     resolve: (_root, args, context) => {
       checkText(args.businessId, 'businessId')
       return resolveCursorConnection<Promise<Message[]>>(
-        { args: forwardOnly(args), ...PAGE, toCursor: ({ createdAt, id }: Message) => `${createdAt.getTime()}-${id}` },
+        { args: forwardOnly(args), ...PAGE, toCursor: ({ id }: Message) => id },
         ({ after, limit }) =>
-          listMessages(context.posthouse.db, { appId: owner(context), businessId: args.businessId, before: readCursor(after), limit }),
+          listMessages(context.posthouse.db, {
+            appId: owner(context),
+            businessId: args.businessId,
+            before: readCursor(after),
+            limit,
+          }),
       )
     },
   }),
@@ -188,17 +222,23 @@ builder.queryField('messages', (t) =>
 function readCursor(cursor: string | undefined) {
   // An empty page gives the empty cursor.
   if (cursor === undefined || cursor === '') return undefined
-  const [, at, id] = /^(\d{1,15})-([0-9a-f]{32})$/.exec(cursor) ?? []
-  if (at === undefined || id === undefined) throw badCursor()
-  return { createdAt: new Date(Number(at)), id }
+  if (!MSG_ID.test(cursor)) throw badCursor()
+  return cursor
 }
 
 const PushPayload = builder.objectRef<Accepted>('PushPayload').implement({
   description: 'A push that was accepted and committed.',
   fields: (t) => ({
-    msgId: t.exposeString('messageId', { description: 'Names the message from now on, here and in the documented calls.' }),
-    warnings: t.exposeStringList('warnings', { description: 'What was accepted but left out: `unresolved=2` codes that mean nobody, `no-accounts=1001` a content without accounts.' }),
-    isReplay: t.exposeBoolean('isReplay', { description: 'True when this `idempotencyKey` had been answered before: nothing new was sent.' }),
+    msgId: t.exposeString('messageId', {
+      description: 'Names the message from now on, here and in the documented calls.',
+    }),
+    warnings: t.exposeStringList('warnings', {
+      description:
+        'What was accepted but left out: `unresolved=2` codes that mean nobody, `no-accounts=1001` a content without accounts.',
+    }),
+    isReplay: t.exposeBoolean('isReplay', {
+      description: 'True when this `idempotencyKey` had been answered before: nothing new was sent.',
+    }),
     message: t.field({
       type: MessageRef,
       nullable: true,
@@ -210,18 +250,27 @@ const PushPayload = builder.objectRef<Accepted>('PushPayload').implement({
 
 function around(input: { idempotencyKey?: string | null | undefined }, requestId: string) {
   const bodySha256 = () => createHash('sha256').update(JSON.stringify(input)).digest('hex')
-  return { requestId, idempotency: input.idempotencyKey ? { key: input.idempotencyKey, bodySha256: bodySha256() } : undefined }
+  return {
+    requestId,
+    idempotency: input.idempotencyKey ? { key: input.idempotencyKey, bodySha256: bodySha256() } : undefined,
+  }
 }
 
 builder.mutationField('pushChannelMessage', (t) =>
   t.field({
     type: PushPayload,
     authScopes: { app: true },
-    description: 'Pushes a message with the contents you give, one per channel. The same as `POST /api/openApi/message/push/channel`.',
+    description:
+      'Pushes a message with the contents you give, one per channel. The same as `POST /api/openApi/message/push/channel`.',
     args: { input: t.arg({ type: PushChannelMessageInput, required: true, description: 'What to push, to whom.' }) },
     resolve: (_root, { input }, context) => {
       checkText(input)
-      return pushChannelMessage(context.posthouse, viewerApp(context), documentedBody(input), around(input, context.requestId))
+      return pushChannelMessage(
+        context.posthouse,
+        viewerApp(context),
+        documentedBody(input),
+        around(input, context.requestId),
+      )
     },
   }),
 )
@@ -230,11 +279,17 @@ builder.mutationField('pushTemplateMessage', (t) =>
   t.field({
     type: PushPayload,
     authScopes: { app: true },
-    description: 'Pushes what a template says, with your variables. The same as `POST /api/openApi/message/push/template`.',
+    description:
+      'Pushes what a template says, with your variables. The same as `POST /api/openApi/message/push/template`.',
     args: { input: t.arg({ type: PushTemplateMessageInput, required: true, description: 'Which template, to whom.' }) },
     resolve: (_root, { input }, context) => {
       checkText(input)
-      return pushTemplateMessage(context.posthouse, viewerApp(context), documentedBody(input, viewerApp(context)), around(input, context.requestId))
+      return pushTemplateMessage(
+        context.posthouse,
+        viewerApp(context),
+        documentedBody(input, viewerApp(context)),
+        around(input, context.requestId),
+      )
     },
   }),
 )

@@ -1,5 +1,5 @@
 /** Reading what was accepted and what became of it. */
-import { and, desc, eq, lt, or, sql, type SQL } from 'drizzle-orm'
+import { and, desc, eq, sql, type SQL } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 import { contents, messages, type DeliveryState } from '../db/tables.ts'
 
@@ -17,18 +17,18 @@ export async function findMessage(db: Db, appId: string | undefined, id: string)
 export type MessagesPage = {
   appId: string | undefined
   businessId: string | null | undefined
-  /** Only messages before this one, newest first. */
-  before: MessageCursor | undefined
+  /** Only messages older than this one. */
+  before: string | undefined
   limit: number
 }
 
-export type MessageCursor = { createdAt: Date; id: string }
-
 /** Messages, newest first. */
 export function listMessages(db: Db, { appId, businessId, before, limit }: MessagesPage): Promise<Message[]> {
+  // Compared in the database: a Date has milliseconds, the column microseconds.
   const older: SQL | undefined =
-    before &&
-    or(lt(messages.createdAt, before.createdAt), and(eq(messages.createdAt, before.createdAt), lt(messages.id, before.id)))
+    before === undefined
+      ? undefined
+      : sql`(${messages.createdAt}, ${messages.id}) < (select m.created_at, m.id from messages as m where m.id = ${before})`
   return db
     .select()
     .from(messages)

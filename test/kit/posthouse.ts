@@ -7,7 +7,7 @@ import { start } from '../../src/start.ts'
 import type { TestStore } from './stores.ts'
 
 export const APP = '102343444'
-const SECRETS = { ADMIN_KEY: 'admin-key-of-the-tests-0123456789abcdef', INBOX_JWT_SECRET: 'inbox-secret-of-the-tests-0123456789abcdef' }
+export const SECRETS = { ADMIN_KEY: 'admin-key-of-the-tests-0123456789abcdef', INBOX_JWT_SECRET: 'inbox-secret-of-the-tests-0123456789abcdef' }
 
 export type Answer = { status: number; headers: Headers; body: { code: number; msg: string; msgId?: string; data?: Record<string, unknown> } }
 export type Graphql = { data?: Record<string, any>; errors?: { message: string; extensions?: Record<string, unknown> }[] }

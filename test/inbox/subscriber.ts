@@ -1,0 +1,122 @@
+/** Subscribers of the live inbox as front ends have them, over graphql-ws and over SSE, and the count to hold them against. */
+import { sql } from 'drizzle-orm'
+import type { Client } from 'graphql-ws'
+import { query, type Db } from '../../src/db/client.ts'
+
+export type Event = {
+  __typename: 'InboxSnapshot' | 'ItemChanged' | 'ItemGone' | 'InboxLagged' | 'InboxCaughtUp'
+  rev: string
+  change?: string
+  reason?: string
+  counts?: { unread: number; unseen: number }
+  item?: { id: string; msgId: string; title: string; readAt: string | null }
+  items?: { id: string; msgId: string; title: string }[]
+  hasMore?: boolean
+  itemId?: string
+}
+
+const EVENT = `
+  __typename
+  ... on InboxSnapshot { rev counts { unread unseen } hasMore items { id msgId title } }
+  ... on ItemChanged { rev change counts { unread unseen } item { id msgId title readAt } }
+  ... on ItemGone { rev goneReason: reason counts { unread unseen } itemId }
+  ... on InboxLagged { rev lagReason: reason }
+  ... on InboxCaughtUp { rev }`
+
+export const SUBSCRIPTION = `subscription ($after: Rev) { inboxChanges(after: $after) { ${EVENT} } }`
+export const POLL = `query ($after: Rev) { inboxChanges(after: $after) { ${EVENT} } }`
+
+type Result = {
+  data?: { inboxChanges: Event } | null
+  errors?: readonly { message: string; extensions?: Record<string, unknown> }[]
+}
+
+/** Reads a stream of results one by one. */
+function reader(results: AsyncIterator<Result>, leave: () => void | Promise<void>) {
+  const result = async (): Promise<Result> => {
+    const { value, done } = await results.next()
+    if (done) throw new Error('The stream ended')
+    return value
+  }
+  const next = async (): Promise<Event> => {
+    const { data, errors } = await result()
+    if (data == null) throw new Error(`Refused: ${JSON.stringify(errors)}`)
+    return data.inboxChanges
+  }
+  return {
+    /** The next result, errors and all. */
+    result,
+    /** The next event; fails on errors. */
+    next,
+    /** Every event up to and including the first of this kind. */
+    async until(kind: Event['__typename']): Promise<Event[]> {
+      const events: Event[] = []
+      while (events.at(-1)?.__typename !== kind) events.push(await next())
+      return events
+    },
+    /** Waits for the end of the stream. */
+    async ended(): Promise<void> {
+      while (!(await results.next()).done);
+    },
+    leave: async () => void (await leave()),
+  }
+}
+
+export type Subscriber = ReturnType<typeof reader>
+
+/** Subscribes over a graphql-ws client. */
+export function subscribe(client: Client, after?: string): Subscriber {
+  const results = client.iterate<{ inboxChanges: Event }>({
+    query: SUBSCRIPTION,
+    variables: { after },
+  }) as AsyncGenerator<Result>
+  return reader(results, async () => void (await results.return(undefined)))
+}
+
+/** Subscribes over SSE, as `curl -N` would. */
+export async function subscribeSse(url: string, token: string, after?: string): Promise<Subscriber> {
+  const abort = new AbortController()
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query: SUBSCRIPTION, variables: { after } }),
+    signal: abort.signal,
+  })
+  return reader(serverSentEvents(response), () => abort.abort())
+}
+
+/** The `next` events of a response. */
+async function* serverSentEvents(response: Response): AsyncGenerator<Result> {
+  let text = ''
+  const decoder = new TextDecoder()
+  for await (const bytes of response.body ?? []) {
+    text += decoder.decode(bytes as Uint8Array, { stream: true })
+    const blocks = text.split('\n\n')
+    text = blocks.pop() ?? ''
+    for (const block of blocks) {
+      const [, data] = /^event: next\ndata: (.*)$/s.exec(block) ?? []
+      if (data !== undefined) yield JSON.parse(data) as Result
+      if (block.startsWith('event: complete')) return
+    }
+  }
+}
+
+/** What the counts of an inbox must be: counted from its items. */
+export async function recount(db: Db, user: string) {
+  const [row] = await query<{ unread: number; unseen: number }>(
+    db,
+    sql`
+      select count(*) filter (where read_at is null)::int as unread, count(*) filter (where seen_at is null)::int as unseen
+      from items where user_code = ${user} and deleted_at is null and archived_at is null`,
+  )
+  return row
+}
+
+/** The counts as the inbox keeps them. */
+export async function storedCounts(db: Db, user: string) {
+  const [row] = await query<{ unread: number; unseen: number }>(
+    db,
+    sql`select unread, unseen from inboxes where user_code = ${user}`,
+  )
+  return row
+}
