@@ -10,7 +10,8 @@ import { providers } from './delivery/providers/index.ts'
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
 const yesNo = z.enum(['yes', 'no'], 'is neither yes nor no').transform((word) => word === 'yes')
-const secret = (what: string) => z.string().min(32, `is too short for ${what}: use at least 32 characters, e.g. from \`openssl rand -hex 32\``)
+const secret = (what: string) =>
+  z.string().min(32, `is too short for ${what}: use at least 32 characters, e.g. from \`openssl rand -hex 32\``)
 
 /** One row a setting: what it accepts, what holds without it, and what to tell people. */
 export const settings = {
@@ -20,12 +21,18 @@ export const settings = {
     about: 'Address to listen on. Other than loopback it needs ADMIN_KEY and INBOX_JWT_SECRET to be set.',
   },
   PORT: {
-    read: z.string().regex(/^\d{1,5}$/, 'is not a port number (0–65535)').transform(Number).refine((port) => port <= 65_535, 'is not a port number (0–65535)'),
+    read: z
+      .string()
+      .regex(/^\d{1,5}$/, 'is not a port number (0–65535)')
+      .transform(Number)
+      .refine((port) => port <= 65_535, 'is not a port number (0–65535)'),
     default: '4000',
     about: 'Port to listen on; 0 takes any free one.',
   },
   DATABASE_URL: {
-    read: z.string().regex(/^postgres(ql)?:\/\//, 'is not a PostgreSQL address: write postgres://user:password@host:5432/database'),
+    read: z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, 'is not a PostgreSQL address: write postgres://user:password@host:5432/database'),
     about: 'PostgreSQL 14 or later. Without it: an embedded PGlite under DATA_DIR, for one process.',
     secret: true,
   },
@@ -41,7 +48,8 @@ export const settings = {
   },
   INBOX_JWT_SECRET: {
     read: secret('HS256'),
-    about: 'Signs inbox tokens (HS256). All nodes share it. Without it, on loopback only: one is made and kept in DATA_DIR.',
+    about:
+      'Signs inbox tokens (HS256). All nodes share it. Without it, on loopback only: one is made and kept in DATA_DIR.',
     secret: true,
   },
   TIME_ZONE: {
@@ -49,15 +57,31 @@ export const settings = {
     default: 'Asia/Shanghai',
     about: 'IANA zone in which a `sendTime` without offset is read.',
   },
+  MSG_TYPES: {
+    read: z
+      .string()
+      .transform((list) => list.split(',').map((type) => type.trim()))
+      .refine((types) => types.includes('notice'), 'must contain notice, the type of a message that names none')
+      .refine(
+        (types) => types.every((type) => /^[\w-]{1,32}$/.test(type)),
+        'is no list of words such as notice,reminder',
+      ),
+    default: 'notice,reminder',
+    about: 'The message types that a push may name, separated by commas. The document knows notice and reminder.',
+  },
   LOG_LEVEL: {
-    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'is none of trace, debug, info, warn, error, fatal, silent'),
+    read: z.enum(
+      ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+      'is none of trace, debug, info, warn, error, fatal, silent',
+    ),
     default: 'info',
     about: 'How much is logged, as JSON lines on standard error: trace, debug, info, warn, error, fatal or silent.',
   },
   SAMPLE_DATA: {
     read: yesNo,
     default: 'yes',
-    about: 'Whether an empty database gets the sample hospital. Only ever on a loopback HOST; say `no` behind a reverse proxy.',
+    about:
+      'Whether an empty database gets the sample hospital. Only ever on a loopback HOST; say `no` behind a reverse proxy.',
   },
   ALLOW_LOSSY_DATABASE: {
     read: yesNo,
@@ -80,7 +104,9 @@ export type Config = {
 } & { isLoopback: boolean; channels: ReadonlyMap<string, Channel> }
 
 /** Reads the environment, or gives every mistake at once, each naming its setting and the fix. */
-export function loadConfig(env: NodeJS.ProcessEnv): { config: Config; mistakes: [] } | { config?: undefined; mistakes: string[] } {
+export function loadConfig(
+  env: NodeJS.ProcessEnv,
+): { config: Config; mistakes: [] } | { config?: undefined; mistakes: string[] } {
   const mistakes: string[] = []
   const values: Record<string, unknown> = {}
   for (const [name, setting] of Object.entries<Setting>(settings)) {
@@ -92,7 +118,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): { config: Config; mistakes: 
   }
   const isLoopback = LOOPBACK.has(String(values['HOST']))
   for (const name of ['ADMIN_KEY', 'INBOX_JWT_SECRET'] as const) {
-    if (!isLoopback && values['HOST'] !== undefined && env[name] === undefined && env[`${name}_FILE`] === undefined)
+    if (!isLoopback && !env[name] && !env[`${name}_FILE`])
       mistakes.push(`${name} must be set when HOST is not loopback: use \`openssl rand -hex 32\``)
   }
   const channels = readChannels(env, mistakes)
@@ -126,7 +152,7 @@ function readChannels(env: NodeJS.ProcessEnv, mistakes: string[]): Map<string, C
     else if (url !== undefined) urls[id] = url
   }
   const channels = new Map<string, Channel>()
-  for (const [id, text] of Object.entries(urls).toSorted()) {
+  for (const [id, text] of Object.entries(urls).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const channel = readChannel(id, text, (why) => mistakes.push(`CHANNEL_${id} ${why}`))
     if (channel !== undefined) channels.set(id, channel)
   }
@@ -136,12 +162,19 @@ function readChannels(env: NodeJS.ProcessEnv, mistakes: string[]): Map<string, C
 }
 
 function readChannel(id: string, text: string, mistake: (why: string) => void): Channel | undefined {
-  const known = providers.flatMap(({ schemes }) => schemes).map((scheme) => `${scheme}:`).join(', ')
+  const known = providers
+    .flatMap(({ schemes }) => schemes)
+    .map((scheme) => `${scheme}:`)
+    .join(', ')
   const url = parts(text)
   if (url === undefined) return void mistake(`is not a URL: it starts with one of ${known}, or is off`)
   const provider = providers.find(({ schemes }) => schemes.includes(url.scheme))
-  if (provider === undefined) return void mistake(`has an unknown provider "${url.scheme}": use one of ${known}, or off`)
-  const kind = provider.kinds.find((kind) => kind === url.path) ?? provider.kinds.find((kind) => kind === KIND_BY_ID[id]) ?? provider.kinds[0]
+  if (provider === undefined)
+    return void mistake(`has an unknown provider "${url.scheme}": use one of ${known}, or off`)
+  const kind =
+    provider.kinds.find((kind) => kind === url.path) ??
+    provider.kinds.find((kind) => kind === KIND_BY_ID[id]) ??
+    provider.kinds[0]
   const result = provider.settings.safeParse(url)
   if (result.success) return { id, kind, provider, settings: result.data }
   for (const issue of result.error.issues) mistake(issue.message)

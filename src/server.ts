@@ -2,10 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { sql } from 'drizzle-orm'
 import { authenticate } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
-import { query } from './db/client.ts'
+import { answers } from './db/client.ts'
 import { Refusal } from './errors.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
@@ -91,8 +90,8 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
 
   /** Ready: not on the way out, and the database answers. */
   async function ready(response: ServerResponse): Promise<void> {
-    const answers = isReady && (await query(context.db, sql`select 1`).then(() => true, () => false))
-    send(response, answers ? 200 : 503, { status: answers ? 'ready' : 'not ready' })
+    const isUp = isReady && (await answers(context.store))
+    send(response, isUp ? 200 : 503, { status: isUp ? 'ready' : 'not ready' })
   }
 
   // In development pages hold ready tokens, so nothing is served to a page under another name that points here.

@@ -97,7 +97,7 @@ async function readBytes({ headers, body }: Request): Promise<Uint8Array> {
  * Refusals keep their words and get a code; GraphQL's own errors are the caller's, so they get one too; anything else is
  * our bug and is logged, not shown.
  */
-export function mask(error: unknown, log: Logger): GraphQLError {
+function mask(error: unknown, log: Logger): GraphQLError {
   const original = error instanceof GraphQLError ? error.originalError : error
   const at = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof Refusal) {

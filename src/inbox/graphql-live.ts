@@ -84,7 +84,7 @@ const Lagged = builder.objectRef<EventOf<'InboxLagged'>>('InboxLagged').implemen
   description: 'Resuming is not possible; a snapshot follows.',
   fields: (t) => ({
     rev: t.expose('rev', { type: 'Rev', description: 'Where the subscriber stood.' }),
-    reason: t.expose('why', { type: LagReason, description: 'Why.' }),
+    lagReason: t.expose('why', { type: LagReason, description: 'Why.' }),
   }),
 })
 

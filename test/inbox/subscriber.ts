@@ -20,7 +20,7 @@ const EVENT = `
   ... on InboxSnapshot { rev counts { unread unseen } hasMore items { id msgId title } }
   ... on ItemChanged { rev change counts { unread unseen } item { id msgId title readAt } }
   ... on ItemGone { rev goneReason: reason counts { unread unseen } itemId }
-  ... on InboxLagged { rev lagReason: reason }
+  ... on InboxLagged { rev lagReason }
   ... on InboxCaughtUp { rev }`
 
 export const SUBSCRIPTION = `subscription ($after: Rev) { inboxChanges(after: $after) { ${EVENT} } }`

@@ -20,7 +20,8 @@ describe.each(stores)('a first push, on $name', (store) => {
         }
       }`,
     })
-    const next = async () => ((await changes.next()).value as { data: { inboxChanges: Record<string, any> } }).data.inboxChanges
+    const next = async () =>
+      ((await changes.next()).value as { data: { inboxChanges: Record<string, any> } }).data.inboxChanges
     expect(await next()).toEqual({ __typename: 'InboxSnapshot', counts: { unread: 0, unseen: 0 }, items: [] })
     expect(await next()).toEqual({ __typename: 'InboxCaughtUp' })
 
