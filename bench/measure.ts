@@ -23,7 +23,9 @@ export function median(values: number[]): number {
 
 /** Prints the figures: as a table, or as one JSON object with `--json`. */
 export function report(figures: Record<string, number>): void {
-  const rounded = Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Number(value.toPrecision(4))]))
+  const rounded = Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [name, Number(value.toPrecision(4))]),
+  )
   if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(rounded)}\n`)
   else console.table(rounded)
 }

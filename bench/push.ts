@@ -44,7 +44,11 @@ const body = (user: string) =>
 const user = (index: number) => `USER${String((index % 40) + 1).padStart(3, '0')}`
 
 async function post(at: string, path: string, text: string): Promise<void> {
-  const response = await fetch(at + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: text })
+  const response = await fetch(at + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: text,
+  })
   await response.arrayBuffer()
   if (!response.ok) throw new Error(`${path} answered ${response.status}`)
 }
@@ -59,10 +63,13 @@ for (let round = 0; round < ROUNDS; round++) {
 
 // Push to socket: one push at a time, on an otherwise idle server.
 const client = posthouse.socket(await posthouse.token('USER001'))
-const changes = client.iterate<{ inboxChanges: { __typename: string } }>({ query: 'subscription { inboxChanges { __typename } }' })
+const changes = client.iterate<{ inboxChanges: { __typename: string } }>({
+  query: 'subscription { inboxChanges { __typename } }',
+})
 for (;;) {
   const { value } = await changes.next()
-  if ((value as { data: { inboxChanges: { __typename: string } } }).data.inboxChanges.__typename === 'InboxCaughtUp') break
+  if ((value as { data: { inboxChanges: { __typename: string } } }).data.inboxChanges.__typename === 'InboxCaughtUp')
+    break
 }
 const latencies: number[] = []
 for (let index = 0; index < LATENCY_PUSHES; index++) {

@@ -1,5 +1,5 @@
 /** Reads outside input with zod and words what is wrong in both languages. Part of the kit: no domain in here. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { badInput } from './errors.ts'
 
 /** The document's own bodies are five deep. */
@@ -73,7 +73,8 @@ export function checkText(value: unknown, path = '', depth = 0): void {
     return
   }
   if (typeof value !== 'object' || value === null) return
-  if (depth >= MAX_DEPTH) throw badInput([...path].slice(0, 40).join(''), `嵌套超过 ${MAX_DEPTH} 层`, `is nested deeper than ${MAX_DEPTH}`)
+  if (depth >= MAX_DEPTH)
+    throw badInput([...path].slice(0, 40).join(''), `嵌套超过 ${MAX_DEPTH} 层`, `is nested deeper than ${MAX_DEPTH}`)
   for (const [key, member] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`
     checkText(key, path === '' ? '(key)' : `${path}.(key)`)

@@ -32,7 +32,10 @@ export function graphiqlPage({ viewers, defaultViewer }: { viewers: GraphiqlView
 function buildFrame(): [string, string] {
   const bar = readFileSync(new URL('./graphiql/bar.html', import.meta.url), 'utf8')
   const edits: [from: string, to: string][] = [
-    ['<meta charset="utf-8" />', '<meta charset="utf-8" />\n<meta name="viewport" content="width=device-width, initial-scale=1" />'],
+    [
+      '<meta charset="utf-8" />',
+      '<meta charset="utf-8" />\n<meta name="viewport" content="width=device-width, initial-scale=1" />',
+    ],
     ['<div id="root"></div>', `${bar}<div id="root"></div>`],
     // The bar reaches the headers editor through Monaco's own API.
     ['globalAPI: false', 'globalAPI: true'],
@@ -40,7 +43,8 @@ function buildFrame(): [string, string] {
   ]
   let page = renderGraphiQL({ title: '驿站 Posthouse', favicon: favicon(), logo: 'posthouse-options' })
   for (const [from, to] of edits) {
-    if (!page.includes(from)) throw new Error(`@graphql-yoga/render-graphiql gives another page now: no ${from.slice(0, 60)}`)
+    if (!page.includes(from))
+      throw new Error(`@graphql-yoga/render-graphiql gives another page now: no ${from.slice(0, 60)}`)
     page = page.replace(from, () => to)
   }
   const at = page.lastIndexOf(SEAM)
@@ -53,7 +57,10 @@ function favicon(): string {
 
 /** JSON that cannot end the script it stands in. */
 function jsonForScript(value: unknown): string {
-  return JSON.stringify(value).replace(/[<\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(value).replace(
+    /[<\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function operationName(document: DocumentNode): string {

@@ -1,15 +1,19 @@
 /** Starts Posthouse: reads the settings, opens the store, starts worker and doors; on a signal, all of it in reverse. */
-import { loadConfig } from './config.ts'
-import { start } from './start.ts'
+import { existsSync } from 'node:fs'
+import { loadFaster } from './load-faster.ts'
 
+// Everything else is loaded after this, hence the `import()`s.
+loadFaster()
+const { loadConfig } = await import('./config.ts')
+
+// A variable that is really set wins over the file.
+if (existsSync('.env')) process.loadEnvFile('.env')
 const { config, mistakes } = loadConfig(process.env)
-if (config === undefined) {
-  process.stderr.write(`Posthouse cannot start:\n${mistakes.map((mistake) => `  - ${mistake}\n`).join('')}`)
-  process.exit(1)
-}
+if (config === undefined) giveUp(mistakes.map((mistake) => `\n  - ${mistake}`).join(''))
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 try {
+  const { start } = await import('./start.ts')
   const posthouse = await start(config, say)
   let isStopping = false
   const stop = async (signal: string) => {
@@ -24,6 +28,10 @@ try {
   process.on('SIGINT', () => void stop('SIGINT'))
   process.on('SIGTERM', () => void stop('SIGTERM'))
 } catch (error) {
-  process.stderr.write(`Posthouse cannot start: ${(error as Error).message}\n`)
+  giveUp(` ${(error as Error).message}`)
+}
+
+function giveUp(why: string): never {
+  process.stderr.write(`Posthouse cannot start:${why}\n`)
   process.exit(1)
 }

@@ -65,7 +65,12 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     await rest(request, response, { path, query: searchParams }, requestId)
   }
 
-  async function rest(request: IncomingMessage, response: ServerResponse, target: Pick<RestRequest, 'path' | 'query'>, requestId: string): Promise<void> {
+  async function rest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: Pick<RestRequest, 'path' | 'query'>,
+    requestId: string,
+  ): Promise<void> {
     const call: RestRequest = {
       ...target,
       method: request.method ?? '',
@@ -74,7 +79,9 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       address: addressOf(request),
       requestId,
     }
-    const { status, headers, body } = await answer(context, call, (error) => log.error({ err: error, requestId }, 'rest: a bug of ours'))
+    const { status, headers, body } = await answer(context, call, (error) =>
+      log.error({ err: error, requestId }, 'rest: a bug of ours'),
+    )
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
     // What is left of a body that was refused is not read: the connection ends with the answer.
     if (!request.complete) response.setHeader('connection', 'close')
@@ -83,7 +90,13 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   }
 
   /** One line a request; a subscription's when it ends. */
-  function logDone(door: string, { method }: IncomingMessage, response: ServerResponse, requestId: string, more: object): void {
+  function logDone(
+    door: string,
+    { method }: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+    more: object,
+  ): void {
     const milliseconds = Math.round(performance.now() - (startedAt.get(response) ?? performance.now()))
     log.info({ requestId, method, status: response.statusCode, ...more, milliseconds }, door)
   }
@@ -143,7 +156,8 @@ function requestIdOf(request: IncomingMessage): string {
 }
 
 async function readBody(request: IncomingMessage): Promise<Uint8Array> {
-  const tooLarge = () => new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
+  const tooLarge = () =>
+    new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
   if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) throw tooLarge()
   const chunks: Buffer[] = []
   let bytes = 0
@@ -157,7 +171,9 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array> {
 
 function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }).end(text)
+  response
+    .writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) })
+    .end(text)
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** Puts a running Posthouse together and takes it apart. Used by main.ts, and by tests and benches in their own process. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { pino, type Logger } from 'pino'
@@ -11,12 +11,14 @@ import { migrate } from './db/migrate.ts'
 import { startWorker } from './delivery/worker.ts'
 import { openHints } from './hints.ts'
 import { openLive } from './inbox/live.ts'
+import { forgetOldKeys } from './messages/idempotency.ts'
 import { loadSample } from './sample.ts'
-import { startServer } from './server.ts'
 import { development, introduce } from './welcome.ts'
 
 /** After the drain began: time for load balancers to notice that `/readyz` says no. */
 const DRAIN_MS = 500
+
+const HOUSEKEEPING_MS = 3_600_000
 
 export type Posthouse = { url: string; context: Context; stop(): Promise<void> }
 
@@ -26,25 +28,41 @@ export async function start(config: Config, say: (line: string) => void): Promis
   const startedAt = performance.now()
   const where = config.DATABASE_URL === undefined ? `the embedded database in ${config.DATA_DIR}` : 'PostgreSQL'
   say(`Posthouse 驿站: opening ${where} …`)
+  // The doors are most of the code: they load while the database opens.
+  const loading = import('./server.ts')
+  loading.catch(() => {})
   const store = await openStore({
     databaseUrl: config.DATABASE_URL,
     dataDir: config.DATA_DIR,
-    onTrouble: (what) => log.warn({ what }, 'database: starting afresh'),
+    onNews: (what) => log.warn(`database: ${what}`),
   })
   try {
-    await checkDurability(store, config)
+    if (store.kind === 'postgres') await checkPostgres(store, config)
     say('Bringing the schema up to date …')
     await migrate(store)
     const secrets = readSecrets(config)
-    if (config.SAMPLE_DATA && config.isLoopback && (await loadSample(store))) say('Loaded the sample hospital.')
+    if (config.SAMPLE_DATA && config.isLoopback) {
+      // Nodes that start together take turns, so that it is loaded once.
+      await store.exclusively(async () => {
+        if (await loadSample(store)) say('Loaded the sample hospital.')
+      })
+    }
 
     const hints = await openHints(store)
     const live = openLive({ db: store.db, hints, log })
     const channels = openChannels(config, log)
     const context: Context = { config, secrets, store, db: store.db, log, hints, channels, live }
     const viewers = await development(context)
-    const server = await startServer(context, viewers)
+    const { startServer } = await loading
+    const server = await startServer(context, viewers).catch((error) => {
+      throw cannotListen(config, error)
+    })
     const worker = startWorker(context)
+    const housekeeping = setInterval(() => {
+      forgetOldKeys(store.db).catch((error: Error) =>
+        log.warn({ why: error.name }, 'old idempotency keys stay for now'),
+      )
+    }, HOUSEKEEPING_MS)
     introduce(context, server.url, viewers, say)
     say(`Ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s. Ctrl-C stops.`)
 
@@ -52,6 +70,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
       url: server.url,
       context,
       async stop() {
+        clearInterval(housekeeping)
         server.drain()
         if (!config.isLoopback) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS))
         await worker.stop()
@@ -70,18 +89,50 @@ export async function start(config: Config, say: (line: string) => void): Promis
 
 /** Keeps out of the log what it must not hold: tokens, and where people are reached. */
 function makeLog(level: Config['LOG_LEVEL']): Logger {
-  const redact = { paths: ['*.authorization', 'authorization', 'token', '*.token', 'address', '*.address', 'phone', 'email'], censor: '[hidden]' }
-  return pino({ level, redact, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: false }))
+  const redact = {
+    paths: ['*.authorization', 'authorization', 'token', '*.token', 'address', '*.address', 'phone', 'email'],
+    censor: '[hidden]',
+  }
+  return pino(
+    { level, redact, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ fd: 2, sync: false }),
+  )
 }
 
-/** 200 means durable only when PostgreSQL waits for its disk. */
-async function checkDurability(store: Store, config: Config): Promise<void> {
-  if (store.kind === 'pglite' || config.ALLOW_LOSSY_DATABASE) return
-  for (const name of ['fsync', 'synchronous_commit']) {
-    const [row] = await query<{ value: string }>(store.db, sql`select current_setting(${name}) as value`)
-    if (row?.value !== 'off') continue
-    throw new Error(`PostgreSQL runs with ${name}=off, so what was answered 200 could be lost. Turn it on, or set ALLOW_LOSSY_DATABASE=yes.`)
+/** What a PostgreSQL must be: new enough, able to store any text, and waiting for its disk before it says committed. */
+async function checkPostgres(store: Store, config: Config): Promise<void> {
+  const rows = await query<{ name: string; setting: string }>(
+    store.db,
+    sql`
+      select name, setting from pg_settings
+      where name in ('server_version', 'server_version_num', 'server_encoding', 'fsync', 'synchronous_commit')`,
+  )
+  const is = Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
+  if (Number(is['server_version_num']) < 140_000) {
+    throw new Error(`PostgreSQL ${is['server_version']} is too old. Use 14 or later in DATABASE_URL.`)
   }
+  if (is['server_encoding'] !== 'UTF8') {
+    throw new Error(
+      `the database in DATABASE_URL is encoded in ${is['server_encoding']}. Create one with: createdb -E UTF8 -T template0 …`,
+    )
+  }
+  const lossy = ['fsync', 'synchronous_commit'].find((name) => is[name] === 'off')
+  if (lossy === undefined || config.ALLOW_LOSSY_DATABASE) return
+  throw new Error(
+    `PostgreSQL runs with ${lossy}=off, so what was answered 200 could be lost. Turn it on, or set ALLOW_LOSSY_DATABASE=yes.`,
+  )
+}
+
+/** Why HOST and PORT cannot be listened on, as a sentence where we know one. */
+function cannotListen({ HOST, PORT }: Config, error: NodeJS.ErrnoException): Error {
+  const sentences: Record<string, string> = {
+    EADDRINUSE: `PORT ${PORT} on ${HOST} is taken by another program. Stop that, or set PORT to another one (0: any free one).`,
+    EACCES: `this user may not listen on PORT ${PORT}. Set PORT to one above 1023.`,
+    EADDRNOTAVAIL: `HOST ${HOST} is not an address of this machine. Set HOST to 127.0.0.1, 0.0.0.0 or one that is.`,
+    ENOTFOUND: `HOST ${HOST} is not known here. Set HOST to an address of this machine.`,
+  }
+  const sentence = sentences[error.code ?? '']
+  return sentence === undefined ? error : new Error(sentence, { cause: error })
 }
 
 /** The secrets from the settings; on loopback, ones made at the first start and kept in DATA_DIR. */
@@ -90,14 +141,31 @@ function readSecrets(config: Config): Secrets {
   if (ADMIN_KEY !== undefined && INBOX_JWT_SECRET !== undefined) {
     return { adminKey: ADMIN_KEY, inboxJwtSecret: INBOX_JWT_SECRET, areMade: false }
   }
-  const file = join(DATA_DIR, 'development.json')
-  mkdirSync(DATA_DIR, { recursive: true })
+  const made = readMadeSecrets(DATA_DIR)
+  return {
+    adminKey: ADMIN_KEY ?? made.adminKey,
+    inboxJwtSecret: INBOX_JWT_SECRET ?? made.inboxJwtSecret,
+    areMade: true,
+  }
+}
+
+/** Of nodes that start together in one directory, all use what the first one made; the file is never there in part. */
+function readMadeSecrets(dataDir: string): { adminKey: string; inboxJwtSecret: string } {
+  const file = join(dataDir, 'development.json')
+  mkdirSync(dataDir, { recursive: true })
   if (!existsSync(file)) {
     const make = () => randomBytes(32).toString('hex')
-    writeFileSync(file, JSON.stringify({ adminKey: make(), inboxJwtSecret: make() }), { mode: 0o600 })
+    const mine = `${file}.${process.pid}`
+    writeFileSync(mine, JSON.stringify({ adminKey: make(), inboxJwtSecret: make() }), { mode: 0o600 })
+    try {
+      linkSync(mine, file)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    } finally {
+      rmSync(mine)
+    }
   }
-  const made = JSON.parse(readFileSync(file, 'utf8')) as Omit<Secrets, 'areMade'>
-  return { adminKey: ADMIN_KEY ?? made.adminKey, inboxJwtSecret: INBOX_JWT_SECRET ?? made.inboxJwtSecret, areMade: true }
+  return JSON.parse(readFileSync(file, 'utf8'))
 }
 
 function openChannels(config: Config, log: Logger): Map<string, OpenChannel> {

@@ -1,5 +1,5 @@
 /** What `npm start` prints: what is open, and what to do next. Tokens are made only for development on loopback. */
-import { randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { findApp, putKey } from './apps/apps.ts'
 import { bearerKey, inboxToken, sha256 } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
@@ -9,23 +9,23 @@ import type { GraphiqlViewer } from './graphiql.ts'
 /** The app and the person that the document's samples name. */
 const SAMPLE_APP = '102343444'
 const SAMPLE_USER = 'USER001'
-const KEY_ID = 'development'
 const TOKEN_SECONDS = 86_400
 
 /**
  * Ready tokens for the sample app, a sample person and the admin; none unless the secrets were made for development.
- * The app's key is a new one at every start: only its hash is kept.
+ * The app's key follows from the admin's, so that it stays the same over restarts and for nodes that share the secrets.
  */
 export async function development(context: Context): Promise<GraphiqlViewer[]> {
   const { config, secrets, db } = context
   if (!config.isLoopback || !secrets.areMade) return []
   const admin = { name: 'admin', label: 'Admin', token: secrets.adminKey }
   if ((await findApp(db, SAMPLE_APP)) === undefined || (await person(db, SAMPLE_USER)) === undefined) return [admin]
-  const secret = randomBytes(24).toString('base64url')
-  await putKey(db, { keyId: KEY_ID, appId: SAMPLE_APP, secretSha256: sha256(secret) })
+  const secret = createHmac('sha256', secrets.adminKey).update('key of the sample app').digest('hex')
+  const keyId = `development${sha256(secrets.adminKey).slice(0, 8)}`
+  await putKey(db, { keyId, appId: SAMPLE_APP, secretSha256: sha256(secret) })
   const { token } = await inboxToken(secrets.inboxJwtSecret, SAMPLE_USER, TOKEN_SECONDS)
   return [
-    { name: 'app', label: `App ${SAMPLE_APP}`, token: bearerKey(KEY_ID, secret) },
+    { name: 'app', label: `App ${SAMPLE_APP}`, token: bearerKey(keyId, secret) },
     { name: 'user', label: `User ${SAMPLE_USER}`, token },
     admin,
   ]
@@ -51,11 +51,15 @@ export function introduce(context: Context, url: string, viewers: GraphiqlViewer
   say('')
   say(`  curl -N ${url}/graphql -H 'Accept: text/event-stream' -H 'Content-Type: application/json' \\`)
   say(`    -H 'Authorization: Bearer ${user.token}' \\`)
-  say(`    -d '{"query":"subscription { inboxChanges { __typename ... on ItemChanged { counts { unread } item { title text } } } }"}'`)
+  say(
+    `    -d '{"query":"subscription { inboxChanges { __typename ... on ItemChanged { counts { unread } item { title text } } } }"}'`,
+  )
   say('')
   say('Push to it:')
   say('')
   say(`  curl ${url}/api/openApi/message/push/channel -H 'Content-Type: application/json' \\`)
-  say(`    -d '{"appId":"${SAMPLE_APP}","receiverType":"specified","receiverData":{"user":["${SAMPLE_USER}"]},"channelData":{"1002":{"title":"发工资了","content":"你好，您的工资已发，请及时查收！"}}}'`)
+  say(
+    `    -d '{"appId":"${SAMPLE_APP}","receiverType":"specified","receiverData":{"user":["${SAMPLE_USER}"]},"channelData":{"1002":{"title":"发工资了","content":"你好，您的工资已发，请及时查收！"}}}'`,
+  )
   say('')
 }

@@ -22,17 +22,34 @@ function refusal(act: () => unknown): Refusal {
 
 describe('the sample of the document', () => {
   it('is read as it stands', () => {
-    const sample = { sign: '东华医为', templateData: { templateId: 'T100101', paramData: { code: 1001, time: 5 } }, content: '这是我的第一条短信消息' }
-    expect(sms(sample)).toEqual({ ...sample, templateData: { templateId: 'T100101', paramData: { code: '1001', time: '5' } } })
+    const sample = {
+      sign: '东华医为',
+      templateData: { templateId: 'T100101', paramData: { code: 1001, time: 5 } },
+      content: '这是我的第一条短信消息',
+    }
+    expect(sms(sample)).toEqual({
+      ...sample,
+      templateData: { templateId: 'T100101', paramData: { code: '1001', time: '5' } },
+    })
     const text = '你好，您的工资已发，请及时查收！'
-    expect(site({ title: '发工资了', content: text, website: 'http://xxxx' })).toEqual({ title: '发工资了', content: text, text, website: 'http://xxxx' })
-    expect(mail({ title: '邮件标题', content: '邮件内容' })).toEqual({ title: '邮件标题', content: '邮件内容', text: '邮件内容' })
+    expect(site({ title: '发工资了', content: text, website: 'http://xxxx' })).toEqual({
+      title: '发工资了',
+      content: text,
+      text,
+      website: 'http://xxxx',
+    })
+    expect(mail({ title: '邮件标题', content: '邮件内容' })).toEqual({
+      title: '邮件标题',
+      content: '邮件内容',
+      text: '邮件内容',
+    })
   })
 })
 
 describe('every kind', () => {
   it.each(Object.keys(contentKinds) as ContentKind[])('of content refuses what is no object: %s', (kind) => {
-    for (const value of [undefined, null, 'x', 5, ['x']]) expect(refusal(() => readContent(kind, value, 'channelData.X')).path).toBe('channelData.X')
+    for (const value of [undefined, null, 'x', 5, ['x']])
+      expect(refusal(() => readContent(kind, value, 'channelData.X')).path).toBe('channelData.X')
   })
 
   it.each(Object.keys(contentKinds) as ContentKind[])('ignores unknown members: %s', (kind) => {
@@ -48,7 +65,11 @@ describe('every kind', () => {
   })
 
   it('says which members are HTML', () => {
-    expect(Object.entries(contentKinds).map(([kind, { htmlFields }]) => [kind, htmlFields])).toEqual([['site', ['content']], ['sms', []], ['mail', ['content']]])
+    expect(Object.entries(contentKinds).map(([kind, { htmlFields }]) => [kind, htmlFields])).toEqual([
+      ['site', ['content']],
+      ['sms', []],
+      ['mail', ['content']],
+    ])
   })
 })
 
@@ -81,7 +102,16 @@ describe('a title', () => {
 })
 
 describe('a website', () => {
-  it.each(['http://xxxx', 'https://host/a?b=c#d', 'HTTPS://HOST', 'http://主机/路径', 'http://host:8080/a@b', '/', '/tasks/1?x=//y', ' https://host '])('passes: %j', (website) => {
+  it.each([
+    'http://xxxx',
+    'https://host/a?b=c#d',
+    'HTTPS://HOST',
+    'http://主机/路径',
+    'http://host:8080/a@b',
+    '/',
+    '/tasks/1?x=//y',
+    ' https://host ',
+  ])('passes: %j', (website) => {
     expect(site({ content: 'x', website }).website).toBe(website.trim())
   })
 
@@ -132,20 +162,35 @@ describe('site and mail content', () => {
 
   it('is limited in bytes', () => {
     expect(site({ content: 'a'.repeat(64 * 1024) }).text).toHaveLength(64 * 1024)
-    expect(refusal(() => site({ content: '字'.repeat(21_846) })).zh).toBe('参数有误：channelData.1002.content: 超过上限 64 KiB')
+    expect(refusal(() => site({ content: '字'.repeat(21_846) })).zh).toBe(
+      '参数有误：channelData.1002.content: 超过上限 64 KiB',
+    )
     expect(mail({ content: '字'.repeat(21_846) }).text).toHaveLength(21_846)
-    expect(refusal(() => mail({ content: 'a'.repeat(512 * 1024 + 1) })).message).toContain('channelData.1003.content: is over the limit of 512 KiB')
+    expect(refusal(() => mail({ content: 'a'.repeat(512 * 1024 + 1) })).message).toContain(
+      'channelData.1003.content: is over the limit of 512 KiB',
+    )
   })
 
   it('is refused when sanitising leaves nothing to see', () => {
-    for (const content of ['<script>alert(1)</script>', '<svg onload=alert(1)>', '<p><br></p>', '<img src="javascript:alert(1)">', '<!-- x -->', '<style>b{}</style>']) {
+    for (const content of [
+      '<script>alert(1)</script>',
+      '<svg onload=alert(1)>',
+      '<p><br></p>',
+      '<img src="javascript:alert(1)">',
+      '<!-- x -->',
+      '<style>b{}</style>',
+    ]) {
       const refused = refusal(() => site({ title: 'x', content }))
       expect(refused.zh).toBe('参数有误：channelData.1002.content: 去除不允许的标签后没有可显示的内容')
     }
   })
 
   it('may be nothing but a picture', () => {
-    expect(site({ content: '<img src="https://h/a.png">' })).toEqual({ title: '[图片]', text: '[图片]', content: '<img src="https://h/a.png" />' })
+    expect(site({ content: '<img src="https://h/a.png">' })).toEqual({
+      title: '[图片]',
+      text: '[图片]',
+      content: '<img src="https://h/a.png" />',
+    })
     expect(mail({ content: '<img src="cid:a1" alt="化验单">' })).toMatchObject({ title: '化验单', text: '化验单' })
   })
 })
@@ -156,13 +201,17 @@ describe('SMS content', () => {
       expect(refusal(() => sms(value)).zh).toBe('参数有误：channelData.1001: templateData 和 content 至少填一项')
     }
     expect(sms({ content: 'x', sign: '' })).toEqual({ content: 'x' })
-    expect(sms({ templateData: { templateId: 'T1', paramData: null } })).toEqual({ templateData: { templateId: 'T1', paramData: {} } })
+    expect(sms({ templateData: { templateId: 'T1', paramData: null } })).toEqual({
+      templateData: { templateId: 'T1', paramData: {} },
+    })
     expect(sms({ templateData: { templateId: 'T1' } })).toEqual({ templateData: { templateId: 'T1', paramData: {} } })
   })
 
   it('has at most 1,000 code points, and a sign of 50', () => {
     expect(sms({ content: '😀'.repeat(1_000) }).content).toBe('😀'.repeat(1_000))
-    expect(refusal(() => sms({ content: '字'.repeat(1_001) })).zh).toContain('channelData.1001.content: 超过上限 1000 个字符')
+    expect(refusal(() => sms({ content: '字'.repeat(1_001) })).zh).toContain(
+      'channelData.1001.content: 超过上限 1000 个字符',
+    )
     expect(refusal(() => sms({ content: 'x', sign: '字'.repeat(51) })).path).toBe('channelData.1001.sign')
   })
 
@@ -172,9 +221,15 @@ describe('SMS content', () => {
 
   it('takes only flat parameters', () => {
     const withParams = (paramData: unknown) => ({ templateData: { templateId: 'T1', paramData } })
-    expect(sms(withParams({ a: 1001, b: true, c: 'x' })).templateData?.paramData).toEqual({ a: '1001', b: 'true', c: 'x' })
+    expect(sms(withParams({ a: 1001, b: true, c: 'x' })).templateData?.paramData).toEqual({
+      a: '1001',
+      b: 'true',
+      c: 'x',
+    })
     for (const bad of [null, {}, []]) {
-      expect(refusal(() => sms(withParams({ a: 'x', code: bad }))).path).toBe('channelData.1001.templateData.paramData.code')
+      expect(refusal(() => sms(withParams({ a: 'x', code: bad }))).path).toBe(
+        'channelData.1001.templateData.paramData.code',
+      )
     }
     expect(refusal(() => sms(withParams(['x']))).path).toBe('channelData.1001.templateData.paramData')
     expect(JSON.stringify(sms(withParams(JSON.parse('{"__proto__": 1}'))))).toContain('{"__proto__":"1"}')
@@ -200,7 +255,8 @@ describe('sanitised HTML', () => {
     expect(siteHtml('<a href="https://h/x?a=1&b=2" target="_self" rel="opener">x</a>')).toBe(
       '<a href="https://h/x?a=1&amp;b=2" rel="noopener noreferrer nofollow" target="_blank">x</a>',
     )
-    for (const href of ['/a', 'a/b', '../a', '?x=1', 'mailto:a@b.c', 'tel:120']) expect(siteHtml(`<a href="${href}">x</a>`)).toContain(`href="${href}"`)
+    for (const href of ['/a', 'a/b', '../a', '?x=1', 'mailto:a@b.c', 'tel:120'])
+      expect(siteHtml(`<a href="${href}">x</a>`)).toContain(`href="${href}"`)
   })
 
   it.each([
@@ -226,22 +282,34 @@ describe('sanitised HTML', () => {
     const png = 'data:image/png;base64,iVBORw0KGgo='
     expect(siteHtml(`x<img src="${png}">`)).toBe(`x<img src="${png}" />`)
     expect(mailHtml(`x<img alt="a" src="cid:logo@x">`)).toBe('x<img src="cid:logo@x" alt="a" />')
-    for (const src of ['data:image/svg+xml;base64,PHN2Zz4=', 'data:text/html;base64,PHN2Zz4=', 'javascript:alert(1)', '//h/x.png', 'cid:a']) {
+    for (const src of [
+      'data:image/svg+xml;base64,PHN2Zz4=',
+      'data:text/html;base64,PHN2Zz4=',
+      'javascript:alert(1)',
+      '//h/x.png',
+      'cid:a',
+    ]) {
       expect(siteHtml(`x<img alt=">" src="${src}">y`)).toBe('xy')
     }
     expect(mailHtml(`x<img src="${png}">`)).toBe('x')
   })
 
   it('keeps harmless styles only', () => {
-    const style = "color: red; background-color:rgba(0, 0, 0, .5); text-align:center; font-weight:700; position:fixed; background:url(//h); font-family:'宋体'; color:expression(alert(1)); color:\\75rl(x)"
-    expect(siteHtml(`<span style="${style}">x</span>`)).toBe('<span style="color:red;background-color:rgba(0, 0, 0, .5);text-align:center;font-weight:700">x</span>')
-    expect(mailHtml(`<td style="padding:1px 2px;font-family:'宋体',serif;background:url('//h');width:50%;position:fixed;font:'a;color:red">x</td>`)).toBe(
-      `<td style="padding:1px 2px;font-family:'宋体',serif;width:50%;color:red">x</td>`,
+    const style =
+      "color: red; background-color:rgba(0, 0, 0, .5); text-align:center; font-weight:700; position:fixed; background:url(//h); font-family:'宋体'; color:expression(alert(1)); color:\\75rl(x)"
+    expect(siteHtml(`<span style="${style}">x</span>`)).toBe(
+      '<span style="color:red;background-color:rgba(0, 0, 0, .5);text-align:center;font-weight:700">x</span>',
     )
+    expect(
+      mailHtml(
+        `<td style="padding:1px 2px;font-family:'宋体',serif;background:url('//h');width:50%;position:fixed;font:'a;color:red">x</td>`,
+      ),
+    ).toBe(`<td style="padding:1px 2px;font-family:'宋体',serif;width:50%;color:red">x</td>`)
   })
 
   it('keeps the layout tables of mail', () => {
-    const html = '<center><table width="600" align="center" bgcolor="#ffffff" border="0" cellpadding="0" cellspacing="0"><tr><td valign="top"><font color="red">x</font></td></tr></table></center>'
+    const html =
+      '<center><table width="600" align="center" bgcolor="#ffffff" border="0" cellpadding="0" cellspacing="0"><tr><td valign="top"><font color="red">x</font></td></tr></table></center>'
     expect(mailHtml(html).replaceAll(/<\/?tbody>/g, '')).toBe(html)
   })
 
@@ -281,7 +349,9 @@ describe('sanitised HTML', () => {
       const safe = sanitise(`y${html}`)
       // Each `<` begins a tag of the list, and outside quotation marks no attribute but those of the list is left.
       for (const [tag] of safe.matchAll(/<[^>]*>?/g)) {
-        expect(tag).toMatch(/^<\/?(a|img|p|div|b|table|tbody|tr|td)(\s(href|src|title|alt|rel|target|style|colspan)="[^"]*")*( \/)?>$/)
+        expect(tag).toMatch(
+          /^<\/?(a|img|p|div|b|table|tbody|tr|td)(\s(href|src|title|alt|rel|target|style|colspan)="[^"]*")*( \/)?>$/,
+        )
       }
       expect(safe).not.toMatch(/<[^>]*(javascript:|evil)/i)
       // What came out goes in unchanged: nothing in it can turn into something else on another pass.
@@ -300,13 +370,17 @@ describe('the text form', () => {
   const mailText = (content: string) => mail({ content }).text
 
   it('keeps the line breaks of plain text, and undoes entities', () => {
-    expect(siteText('第一行\r\n第二行\n\n  缩进 &lt;b&gt; &amp;lt; a < b & c')).toBe('第一行\n第二行\n\n  缩进 <b> &lt; a < b & c')
+    expect(siteText('第一行\r\n第二行\n\n  缩进 &lt;b&gt; &amp;lt; a < b & c')).toBe(
+      '第一行\n第二行\n\n  缩进 <b> &lt; a < b & c',
+    )
   })
 
   it('gives HTML lines where it has blocks', () => {
-    expect(siteText('<h1>Abc</h1>\n<p>a\nb<br>c</p><ul><li>1</li><li>2</li></ul><table><tr><td>x</td><td>y</td></tr><tr><td>z</td></tr></table>')).toBe(
-      'Abc\n\na b\nc\n\n * 1\n * 2\n\nx y\nz',
-    )
+    expect(
+      siteText(
+        '<h1>Abc</h1>\n<p>a\nb<br>c</p><ul><li>1</li><li>2</li></ul><table><tr><td>x</td><td>y</td></tr><tr><td>z</td></tr></table>',
+      ),
+    ).toBe('Abc\n\na b\nc\n\n * 1\n * 2\n\nx y\nz')
   })
 
   it('keeps the addresses of links in mail only', () => {

@@ -19,7 +19,17 @@ const DOCUMENTED = {
 }
 
 it('grants by name or by the star of the same kind, and nothing else', () => {
-  const asked = ['channel:1001', 'channel:', 'broadcast:1002', 'token', 'broadcast:1001', 'token:x', 'chan', 'channel', '*']
+  const asked = [
+    'channel:1001',
+    'channel:',
+    'broadcast:1002',
+    'token',
+    'broadcast:1001',
+    'token:x',
+    'chan',
+    'channel',
+    '*',
+  ]
   expect(asked.filter((grant) => hasGrant(APP, grant))).toEqual(['channel:1001', 'channel:', 'broadcast:1002', 'token'])
 })
 
@@ -154,16 +164,25 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     })
 
     it('are invalid when they mean nobody, a disabled person, or a person without such an address', async () => {
-      expect((await accounts(store.db, 'sms', ['USER042', 'USER044', 'nobody', 'zhaoli@126.com'])).invalid).toHaveLength(4)
-      expect((await accounts(store.db, 'mail', ['USER043', 'USER044', 'nobody', '18660886275'])).invalid).toHaveLength(4)
-      expect((await accounts(store.db, 'site', ['user001', 'USER044', '19900000044', '19912345678'])).invalid).toHaveLength(4)
+      expect(
+        (await accounts(store.db, 'sms', ['USER042', 'USER044', 'nobody', 'zhaoli@126.com'])).invalid,
+      ).toHaveLength(4)
+      expect((await accounts(store.db, 'mail', ['USER043', 'USER044', 'nobody', '18660886275'])).invalid).toHaveLength(
+        4,
+      )
+      expect(
+        (await accounts(store.db, 'site', ['user001', 'USER044', '19900000044', '19912345678'])).invalid,
+      ).toHaveLength(4)
       expect((await accounts(store.db, 'mail', ['USER042', 'x'])).resolved).toHaveLength(1)
       expect((await accounts(store.db, 'site', ['USER042', 'nobody'])).invalid).toEqual(['nobody'])
     })
 
     it('are invalid on the site channel when two enabled people share the phone, valid when one of them has left', async () => {
       const shared = { name: '同号', phone: '19912340000' }
-      await putUsers(store.db, [{ ...shared, code: 'SHARE1' }, { ...shared, code: 'SHARE2' }])
+      await putUsers(store.db, [
+        { ...shared, code: 'SHARE1' },
+        { ...shared, code: 'SHARE2' },
+      ])
       expect((await accounts(store.db, 'site', ['19912340000'])).invalid).toEqual(['19912340000'])
       await putUsers(store.db, [{ ...shared, code: 'SHARE2', enabled: false }])
       expect((await accounts(store.db, 'site', ['19912340000'])).resolved[0]?.userCode).toBe('SHARE1')
@@ -193,7 +212,10 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     })
 
     it('refuses an address that is none, naming the row', async () => {
-      const rows = [{ code: 'W2', name: '好' }, { code: 'W3', name: '坏', phone: '12345' }]
+      const rows = [
+        { code: 'W2', name: '好' },
+        { code: 'W3', name: '坏', phone: '12345' },
+      ]
       await expect(putUsers(store.db, rows)).rejects.toMatchObject({ code: 'BAD_INPUT', path: 'users.1.phone' })
       const bad = [{ code: 'W3', name: '坏', email: '12345' }]
       await expect(putUsers(store.db, bad)).rejects.toMatchObject({ path: 'users.0.email' })
@@ -227,7 +249,10 @@ describe.each(stores)('the directory on $name', ({ open }) => {
 
     it('orders codes by bytes, so that a cursor passes nobody whatever the letters', async () => {
       const codes = ['a', 'B', '_', 'Z9', 'é', '中', '𠀀', '～']
-      await putUsers(store.db, codes.map((code) => ({ code, name: code })))
+      await putUsers(
+        store.db,
+        codes.map((code) => ({ code, name: code })),
+      )
       const seen: string[] = []
       for (let after = ''; ; after = seen.at(-1)!) {
         const [next] = await specified(store.db, { user: codes }, { descendants: true, after, limit: 1 })
@@ -235,7 +260,10 @@ describe.each(stores)('the directory on $name', ({ open }) => {
         seen.push(next.code)
       }
       expect(seen).toEqual(codes.toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))))
-      await putUsers(store.db, codes.map((code) => ({ code, name: code, enabled: false })))
+      await putUsers(
+        store.db,
+        codes.map((code) => ({ code, name: code, enabled: false })),
+      )
     })
 
     it('takes ten thousand accounts in one call', async () => {

@@ -146,7 +146,9 @@ describe.skipIf(!existsSync(CHROMIUM))(title, { timeout: SECONDS * 1_000 }, () =
       await openTab(page, names[index] ?? '')
       expect(await viewer(page)).toBe(viewers.find(({ name }) => name === example.viewer)?.label)
       expect(await editor(page, 'operation.graphql')).toContain(example.query)
-      expect(await editor(page, 'variables.json')).toBe(example.variables ? JSON.stringify(example.variables, null, 2) : '')
+      expect(await editor(page, 'variables.json')).toBe(
+        example.variables ? JSON.stringify(example.variables, null, 2) : '',
+      )
     }
   })
 

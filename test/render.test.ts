@@ -5,7 +5,8 @@ import { checkTemplate, readVariables, renderContents, variablesOf } from '../sr
 
 const kinds: Record<string, ContentKind> = { '1001': 'sms', '1002': 'site', '1003': 'mail' }
 const kindOf = (channelId: string) => kinds[channelId]
-const render = (contents: Record<string, unknown>, variables: Record<string, string> = {}) => renderContents(contents, kindOf, variables)
+const render = (contents: Record<string, unknown>, variables: Record<string, string> = {}) =>
+  renderContents(contents, kindOf, variables)
 const sms = (content: string, variables: Record<string, string> = {}) =>
   (render({ '1001': { content } }, variables)['1001'] as { content: string }).content
 
@@ -33,11 +34,21 @@ function boundedRefusal(code: string, variables: Record<string, string> = {}): R
 describe('renderContents', () => {
   it('renders every string of every channel, nested ones too, and keeps the rest', () => {
     const contents = {
-      '1001': { sign: '{{ hospital }}', templateData: { templateId: 'T1', paramData: { code: '{{ code }}', list: ['{{ code }}', 5, null] } } },
-      '1002': { title: '你好，{{ 姓名 }}', content: '<p>{{ 姓名 }}的验证码：{{ code }}</p>', website: '/codes/{{ code }}' },
+      '1001': {
+        sign: '{{ hospital }}',
+        templateData: { templateId: 'T1', paramData: { code: '{{ code }}', list: ['{{ code }}', 5, null] } },
+      },
+      '1002': {
+        title: '你好，{{ 姓名 }}',
+        content: '<p>{{ 姓名 }}的验证码：{{ code }}</p>',
+        website: '/codes/{{ code }}',
+      },
     }
     expect(render(contents, { hospital: '东华医为', code: '1001', 姓名: '张三😀' })).toEqual({
-      '1001': { sign: '东华医为', templateData: { templateId: 'T1', paramData: { code: '1001', list: ['1001', 5, null] } } },
+      '1001': {
+        sign: '东华医为',
+        templateData: { templateId: 'T1', paramData: { code: '1001', list: ['1001', 5, null] } },
+      },
       '1002': { title: '你好，张三😀', content: '<p>张三😀的验证码：1001</p>', website: '/codes/1001' },
     })
     expect(contents['1001'].sign).toBe('{{ hospital }}')
@@ -46,7 +57,11 @@ describe('renderContents', () => {
   it('escapes values in HTML fields and leaves them alone in plain text', () => {
     const variables = { name: `<b onclick="x">O'Neil & Co</b>` }
     const rendered = render(
-      { '1001': { content: '{{ name }}' }, '1002': { title: '{{ name }}', content: '<i>{{ name }}</i>' }, '1003': { title: '{{ name }}', content: '{{ name }}' } },
+      {
+        '1001': { content: '{{ name }}' },
+        '1002': { title: '{{ name }}', content: '<i>{{ name }}</i>' },
+        '1003': { title: '{{ name }}', content: '{{ name }}' },
+      },
       variables,
     )
     const escaped = '&lt;b onclick=&#34;x&#34;&gt;O&#39;Neil &amp; Co&lt;/b&gt;'
@@ -59,7 +74,9 @@ describe('renderContents', () => {
 
   it('escapes what assign and filters made of a value', () => {
     const content = '{% assign x = name | append: "<i>" %}{{ x }}{{ x | upcase }}'
-    expect(render({ '1002': { content } }, { name: '<b>' })).toEqual({ '1002': { content: '&lt;b&gt;&lt;i&gt;&lt;B&gt;&lt;I&gt;' } })
+    expect(render({ '1002': { content } }, { name: '<b>' })).toEqual({
+      '1002': { content: '&lt;b&gt;&lt;i&gt;&lt;B&gt;&lt;I&gt;' },
+    })
   })
 
   it('never reads a value as Liquid', () => {
@@ -67,13 +84,17 @@ describe('renderContents', () => {
   })
 
   it('knows if, for, assign and the everyday filters', () => {
-    const code = '{% assign parts = list | split: "," %}{% for part in parts %}{% if part != "b" %}[{{ part | upcase }}]{% else %}-{% endif %}{% endfor %}'
+    const code =
+      '{% assign parts = list | split: "," %}{% for part in parts %}{% if part != "b" %}[{{ part | upcase }}]{% else %}-{% endif %}{% endfor %}'
     expect(sms(code, { list: 'a,b,c' })).toBe('[A]-[C]')
   })
 
   it('names all missing variables, each once, in both languages', () => {
     const refused = refusal(() =>
-      render({ '1001': { content: '{{ a }}{{ b }}{{ 姓名 }}' }, '1002': { content: '{% if c == "1" %}{{ a }}{% endif %}' } }, { b: '' }),
+      render(
+        { '1001': { content: '{{ a }}{{ b }}{{ 姓名 }}' }, '1002': { content: '{% if c == "1" %}{{ a }}{% endif %}' } },
+        { b: '' },
+      ),
     )
     expect(refused.path).toBe('channelParamData')
     expect(refused.zh).toBe('参数有误：channelParamData: 缺少变量 a, 姓名, c')
@@ -95,8 +116,12 @@ describe('renderContents', () => {
   })
 
   it('keeps a key named __proto__ a key', () => {
-    const contents = JSON.parse('{"1001": {"templateData": {"templateId": "T", "paramData": {"__proto__": "{{ a }}"}}}}')
-    expect(JSON.stringify(render(contents, { a: 'x' }))).toBe('{"1001":{"templateData":{"templateId":"T","paramData":{"__proto__":"x"}}}}')
+    const contents = JSON.parse(
+      '{"1001": {"templateData": {"templateId": "T", "paramData": {"__proto__": "{{ a }}"}}}}',
+    )
+    expect(JSON.stringify(render(contents, { a: 'x' }))).toBe(
+      '{"1001":{"templateData":{"templateId":"T","paramData":{"__proto__":"x"}}}}',
+    )
   })
 
   it('renders a channel of unknown kind as plain text', () => {
@@ -112,7 +137,9 @@ describe('a hostile template', () => {
       `{% assign l = "${'x,'.repeat(200)}" | split: "," %}${'{% for i in l %}'.repeat(8)}${'{% endfor %}'.repeat(8)}`,
     ],
     'doubles a string': [`{% assign s = "0123456789" %}${'{% assign s = s | append: s %}'.repeat(30)}{{ s }}`],
-    'doubles a string by replacing': [`{% assign s = "aaaaaaaaaa" %}${'{% assign s = s | replace: "a", "aa" %}'.repeat(25)}{{ s }}`],
+    'doubles a string by replacing': [
+      `{% assign s = "aaaaaaaaaa" %}${'{% assign s = s | replace: "a", "aa" %}'.repeat(25)}{{ s }}`,
+    ],
     'prints its own text over and over': [`{% for i in (1..100000) %}${'x'.repeat(900)}{% endfor %}`],
     'prints a long value over and over': ['{% for i in (1..100000) %}{{ v }}{% endfor %}', { v: 'x'.repeat(100_000) }],
     'prints a list of long entries': [
@@ -148,9 +175,12 @@ describe('checkTemplate', () => {
     expect(refused.message).toContain('{% if a %} not closed')
   })
 
-  it.each(['{{ a', '{{ a | nosuch }}', '{% nosuch %}', '{% endif %}', '{{ a | append }', '{% for x %}{% endfor %}'])('refuses %s', (code) => {
-    expect(refusal(() => checkTemplate({ '1001': { content: code } })).path).toBe('contents.1001.content')
-  })
+  it.each(['{{ a', '{{ a | nosuch }}', '{% nosuch %}', '{% endif %}', '{{ a | append }', '{% for x %}{% endfor %}'])(
+    'refuses %s',
+    (code) => {
+      expect(refusal(() => checkTemplate({ '1001': { content: code } })).path).toBe('contents.1001.content')
+    },
+  )
 
   it.each([
     '{% raw %}{{ a }}{% endraw %}',
@@ -166,18 +196,24 @@ describe('checkTemplate', () => {
     '{{ a | where_exp: "x", "y" }}',
     '{{ a | strip_html }}',
   ])('refuses %s, which is left out on purpose', (code) => {
-    expect(refusal(() => checkTemplate({ '1002': { content: code } })).zh).toContain('contents.1002.content: 模板第 1 行')
+    expect(refusal(() => checkTemplate({ '1002': { content: code } })).zh).toContain(
+      'contents.1002.content: 模板第 1 行',
+    )
   })
 
   it('refuses absurd nesting of tags and of expressions without running out of stack', () => {
     const tags = refusal(() => checkTemplate({ '1001': { content: '{% if a %}'.repeat(50_000) } }))
     expect(tags.message).toContain('nests if and for deeper than 50')
-    const expressions = refusal(() => checkTemplate({ '1001': { content: `{{ ${'a['.repeat(100_000)}0${']'.repeat(100_000)} }}` } }))
+    const expressions = refusal(() =>
+      checkTemplate({ '1001': { content: `{{ ${'a['.repeat(100_000)}0${']'.repeat(100_000)} }}` } }),
+    )
     expect(expressions.kind.status).toBe(400)
   })
 
   it('refuses more template text than any content may have', () => {
-    expect(refusal(() => checkTemplate({ '1003': { content: 'x'.repeat(1024 * 1024), title: 'y' } })).path).toBe('contents.1003.title')
+    expect(refusal(() => checkTemplate({ '1003': { content: 'x'.repeat(1024 * 1024), title: 'y' } })).path).toBe(
+      'contents.1003.title',
+    )
   })
 
   it('accepts contents without any Liquid', () => {
@@ -187,8 +223,14 @@ describe('checkTemplate', () => {
 
 describe('variablesOf', () => {
   it('names what a push must give, not what the template makes itself', () => {
-    const content = '{% assign total = price | times: 2 %}{% for i in (1..n) %}{{ i }}{{ forloop.index }}{{ total }}{% endfor %}{{ title.size }}'
-    expect(variablesOf({ '1001': { content }, '1002': { content: '{{ price }}{% if 科室 %}x{% endif %}' } })).toEqual(['price', 'n', 'title', '科室'])
+    const content =
+      '{% assign total = price | times: 2 %}{% for i in (1..n) %}{{ i }}{{ forloop.index }}{{ total }}{% endfor %}{{ title.size }}'
+    expect(variablesOf({ '1001': { content }, '1002': { content: '{{ price }}{% if 科室 %}x{% endif %}' } })).toEqual([
+      'price',
+      'n',
+      'title',
+      '科室',
+    ])
   })
 
   it('is empty without contents', () => {
@@ -198,7 +240,13 @@ describe('variablesOf', () => {
 
 describe('readVariables', () => {
   it('makes text of numbers and booleans', () => {
-    expect({ ...readVariables({ code: 1001, ok: true, rate: 0.5, name: '张三', empty: '' }) }).toEqual({ code: '1001', ok: 'true', rate: '0.5', name: '张三', empty: '' })
+    expect({ ...readVariables({ code: 1001, ok: true, rate: 0.5, name: '张三', empty: '' }) }).toEqual({
+      code: '1001',
+      ok: 'true',
+      rate: '0.5',
+      name: '张三',
+      empty: '',
+    })
   })
 
   it('takes absent and null as none', () => {
@@ -219,7 +267,10 @@ describe('readVariables', () => {
   it('has no prototype to reach', () => {
     const variables = readVariables(JSON.parse('{"__proto__": "p", "constructor": "c"}'))
     expect(Object.getPrototypeOf(variables)).toBeNull()
-    expect(Object.entries(variables)).toEqual([['__proto__', 'p'], ['constructor', 'c']])
+    expect(Object.entries(variables)).toEqual([
+      ['__proto__', 'p'],
+      ['constructor', 'c'],
+    ])
     expect(({} as Record<string, unknown>)['p']).toBeUndefined()
   })
 })

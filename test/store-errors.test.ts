@@ -10,7 +10,11 @@ describe.each(stores)('an error of the store, on $name', ({ open }) => {
     const secret = '18660886275'
     const statements = [
       () => query(store.db, sql`select 1 / (length(${secret}) - 11)`),
-      () => store.db.select().from(users).where(sql`${users.phone} = ${secret} and exists (select from nowhere)`),
+      () =>
+        store.db
+          .select()
+          .from(users)
+          .where(sql`${users.phone} = ${secret} and exists (select from nowhere)`),
       () => store.db.insert(users).values({ code: secret, name: sql`nothing` }),
     ]
     for (const statement of statements) {

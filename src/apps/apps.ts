@@ -18,12 +18,15 @@ export type AppRow = {
 export async function saveApp(db: Db, row: AppRow): Promise<void> {
   const { id, name, grants, enabled = true, compat = {}, legacyFrom = null } = row
   const legacy = legacyFrom === null ? null : json(legacyFrom)
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into apps (id, name, enabled, grants, compat, legacy_from)
     values (${id}, ${name}, ${enabled}::boolean, ${json(grants)}::jsonb, ${json(compat)}::jsonb, ${legacy}::jsonb)
     on conflict (id) do update
     set name = excluded.name, enabled = excluded.enabled, grants = excluded.grants, compat = excluded.compat,
-      legacy_from = excluded.legacy_from`)
+      legacy_from = excluded.legacy_from`,
+  )
 }
 
 /** The app of that id, disabled ones too: the door decides, and must not tell a caller which it was. */
@@ -47,11 +50,14 @@ export async function putKey(
   db: Db,
   { keyId, appId, secretSha256 }: { keyId: string; appId: string; secretSha256: string },
 ): Promise<void> {
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into app_keys (key_id, app_id, secret_sha256)
     values (${keyId}, ${appId}, ${secretSha256})
     on conflict (key_id) do update
-    set app_id = excluded.app_id, secret_sha256 = excluded.secret_sha256, revoked_at = null`)
+    set app_id = excluded.app_id, secret_sha256 = excluded.secret_sha256, revoked_at = null`,
+  )
 }
 
 /** Whether the app may do that: by the grant itself (`channel:1002`, `token`) or by the one for all (`channel:*`). */

@@ -61,7 +61,11 @@ export async function grantInboxToken(
 }
 
 /** Signs a token for a user's inbox. */
-export async function inboxToken(secret: string, user: string, seconds: number): Promise<{ token: string; expiresAt: Date }> {
+export async function inboxToken(
+  secret: string,
+  user: string,
+  seconds: number,
+): Promise<{ token: string; expiresAt: Date }> {
   const expiresAt = new Date((Math.floor(Date.now() / 1000) + seconds) * 1000)
   const token = await new SignJWT()
     .setProtectedHeader({ alg: 'HS256' })

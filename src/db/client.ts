@@ -33,7 +33,9 @@ export type Db = PgRemoteDatabase
 
 // Drizzle would wrap whatever a driver throws in an error of its own: a refusal would no longer be one, and its message
 // holds every parameter, which must not reach a log.
-Object.assign(PgPreparedQuery.prototype, { queryWithCache: (_text: string, _params: unknown[], run: () => unknown) => run() })
+Object.assign(PgPreparedQuery.prototype, {
+  queryWithCache: (_text: string, _params: unknown[], run: () => unknown) => run(),
+})
 
 /** Opens PostgreSQL when there is a URL, otherwise PGlite in `dataDir` (undefined: in memory). */
 export async function openStore(where: {
@@ -67,6 +69,14 @@ function unwrapping(db: Db): Db {
     return prepared
   }
   return db
+}
+
+/** Whether the database answers now. */
+export function answers({ run }: Pick<Store, 'run'>): Promise<boolean> {
+  return run('select 1', [], 'all').then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Runs a visible `sql` block and gives its rows. */

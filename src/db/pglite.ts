@@ -1,10 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { PGlite, types } from '@electric-sql/pglite'
 import type { Driver, Rows } from './client.ts'
+import { lock } from './lock.ts'
 
-/** An empty database as `scripts/prepare.ts` leaves it after `npm ci`: opens several times faster than making one. */
-export const EMPTY_IMAGE = new URL(`../../node_modules/.cache/posthouse/pglite-empty.tgz`, import.meta.url)
+/**
+ * An empty database, twice, as `scripts/prepare.ts` leaves it after `npm ci`: opening a copy is several times faster than
+ * making one. The image is for one in memory, the directory for one on disk.
+ */
+export const EMPTY_IMAGE = new URL('../../node_modules/.cache/posthouse/pglite-empty.tgz', import.meta.url)
+export const EMPTY_DIRECTORY = new URL('../../node_modules/.cache/posthouse/pglite-empty', import.meta.url)
 
 /**
  * PostgreSQL inside this process, in `dataDir` (or in memory when there is none). It survives a killed process, not
@@ -14,13 +20,7 @@ export const EMPTY_IMAGE = new URL(`../../node_modules/.cache/posthouse/pglite-e
 export async function openPglite(dataDir: string | undefined): Promise<Driver> {
   const release = dataDir === undefined ? () => {} : lock(dataDir)
   try {
-    const directory = dataDir === undefined ? undefined : join(dataDir, 'pglite')
-    const fresh = directory === undefined || !existsSync(join(directory, 'PG_VERSION'))
-    const pglite = await PGlite.create({
-      ...(directory === undefined ? {} : { dataDir: directory }),
-      ...(fresh && existsSync(EMPTY_IMAGE) ? { loadDataDir: new Blob([readFileSync(EMPTY_IMAGE)]) } : {}),
-      parsers: { [types.INT8]: Number, [types.UUID]: (text: string) => text.replaceAll('-', '') },
-    })
+    const pglite = dataDir === undefined ? await open() : await openIn(join(dataDir, 'pglite'))
     await pglite.exec(`set time zone 'UTC'`)
     return {
       kind: 'pglite',
@@ -47,39 +47,22 @@ export async function openPglite(dataDir: string | undefined): Promise<Driver> {
   }
 }
 
-/** Takes `dataDir/posthouse.pid`; a lock whose process is gone (kill -9) is taken over. */
-function lock(dataDir: string): () => void {
-  mkdirSync(dataDir, { recursive: true })
-  const file = join(dataDir, 'posthouse.pid')
-  const take = () => writeFileSync(file, identity(process.pid) ?? '', { flag: 'wx' })
-  try {
-    take()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    const owner = readFileSync(file, 'utf8')
-    const pid = Number.parseInt(owner)
-    if (pid !== process.pid && identity(pid) === owner) {
-      throw new Error(
-        `Another Posthouse (process ${pid}) is using ${dataDir}. Stop it, or give this one its own DATA_DIR, ` +
-          `or set DATABASE_URL so that both share one PostgreSQL.`,
-        { cause: error },
-      )
-    }
-    // A leftover. Remove it and take it anew, exclusively: of two that come at once only one gets it.
-    rmSync(file)
-    take()
-  }
-  return () => rmSync(file, { force: true })
+/** Opens what is in `directory`, or a new one, which is made beside it: a process killed half-way leaves nothing half made. */
+async function openIn(directory: string): Promise<PGlite> {
+  if (existsSync(directory)) return open(directory)
+  const making = `${directory}.making`
+  rmSync(making, { recursive: true, force: true })
+  if (existsSync(EMPTY_DIRECTORY)) cpSync(fileURLToPath(EMPTY_DIRECTORY), making, { recursive: true })
+  else await (await open(making)).close()
+  renameSync(making, directory)
+  return open(directory)
 }
 
-/** A living process by its number and, where /proc tells, its start time: numbers are used again after a restart. */
-function identity(pid: number): string | undefined {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined
-  }
-  const stat = `/proc/${pid}/stat`
-  const startedAt = existsSync(stat) ? readFileSync(stat, 'utf8').split(') ')[1]?.split(' ')[19] : ''
-  return `${pid} ${startedAt}`
+function open(directory?: string): Promise<PGlite> {
+  const isNew = directory === undefined || !existsSync(directory)
+  return PGlite.create({
+    ...(directory === undefined ? {} : { dataDir: directory }),
+    ...(isNew && existsSync(EMPTY_IMAGE) ? { loadDataDir: new Blob([readFileSync(EMPTY_IMAGE)]) } : {}),
+    parsers: { [types.INT8]: Number, [types.UUID]: (text: string) => text.replaceAll('-', '') },
+  })
 }

@@ -30,7 +30,7 @@ export const apps = pgTable('apps', {
   enabled: boolean('enabled').notNull().default(true),
   /** What it may do, e.g. `channel:*`, `channel:1002`, `broadcast:1002`, `token`. */
   grants: jsonb('grants').$type<string[]>().notNull(),
-  /** How it wants the documented calls read and answered; see contract.md. */
+  /** How it wants the documented calls read and answered; see docs/rest.md. */
   compat: jsonb('compat').$type<Compat>().notNull().default({}),
   /** Addresses from which `appId` alone is enough (legacy mode). Null: never. */
   legacyFrom: jsonb('legacy_from').$type<string[]>(),
@@ -179,8 +179,12 @@ export const messages = pgTable(
   },
   (t) => [
     index('messages_app').on(t.appId, t.createdAt.desc().nullsFirst(), t.id.desc().nullsFirst()),
-    index('messages_business').on(t.appId, t.businessId).where(sql`business_id is not null`),
-    index('messages_due').on(t.dueAt).where(sql`state in ('scheduled', 'fanning_out')`),
+    index('messages_business')
+      .on(t.appId, t.businessId)
+      .where(sql`business_id is not null`),
+    index('messages_due')
+      .on(t.dueAt)
+      .where(sql`state in ('scheduled', 'fanning_out')`),
   ],
 )
 
@@ -250,7 +254,9 @@ export const deliveries = pgTable(
     index('deliveries_due')
       .on(t.priority.desc().nullsFirst(), t.dueAt)
       .where(sql`state = 'queued'`),
-    index('deliveries_leased').on(t.leaseUntil).where(sql`state = 'sending'`),
+    index('deliveries_leased')
+      .on(t.leaseUntil)
+      .where(sql`state = 'sending'`),
   ],
 )
 
@@ -262,7 +268,9 @@ export type DeliveryState = 'queued' | 'sending' | 'sent' | 'failed' | 'dead' | 
 export const inboxes = pgTable('inboxes', {
   userCode: text('user_code').primaryKey(),
   /** Part of every cursor handed out, so that one of another inbox or another database is recognised. */
-  id: uuid('id').notNull().default(sql`gen_random_uuid()`),
+  id: uuid('id')
+    .notNull()
+    .default(sql`gen_random_uuid()`),
   rev: bigint('rev', { mode: 'number' }).notNull().default(0),
   unread: integer('unread').notNull().default(0),
   unseen: integer('unseen').notNull().default(0),
@@ -294,7 +302,9 @@ export const items = pgTable(
   (t) => [
     primaryKey({ columns: [t.userCode, t.messageId] }),
     index('items_rev').on(t.userCode, t.rev),
-    index('items_page').on(t.userCode, t.createdRev.desc().nullsFirst()).where(sql`deleted_at is null`),
+    index('items_page')
+      .on(t.userCode, t.createdRev.desc().nullsFirst())
+      .where(sql`deleted_at is null`),
     index('items_message').on(t.messageId),
   ],
 )

@@ -28,7 +28,10 @@ const TEMPLATE_ID_LENGTH = 128
 
 /** Flat text values by name: numbers and booleans become text, anything else is refused at its key. */
 export const textMap = z
-  .custom<Record<string, unknown>>(isObject, rule('应为对象，如 {"name": "value"}', 'must be an object such as {"name": "value"}'))
+  .custom<Record<string, unknown>>(
+    isObject,
+    rule('应为对象，如 {"name": "value"}', 'must be an object such as {"name": "value"}'),
+  )
   .transform((given, context) => {
     // Without a prototype, so that `__proto__` and `constructor` are names like any other.
     const texts: Record<string, string> = Object.create(null)
@@ -123,7 +126,10 @@ function html(maximumBytes: number) {
   return z
     .string()
     .min(1)
-    .refine((value) => Buffer.byteLength(value) <= maximumBytes, rule(`超过上限 ${kib} KiB`, `is over the limit of ${kib} KiB`))
+    .refine(
+      (value) => Buffer.byteLength(value) <= maximumBytes,
+      rule(`超过上限 ${kib} KiB`, `is over the limit of ${kib} KiB`),
+    )
 }
 
 function optional<Out>(schema: z.ZodType<Out>) {
@@ -141,7 +147,9 @@ function oneLine(title: string): string {
 
 function titleFrom(text: string): string {
   // Two units hold any code point, so a cut there cannot split one that is kept.
-  const start = oneLine(text).replace(/ {2,}/g, ' ').slice(0, 2 * TITLE_FROM_TEXT_LENGTH)
+  const start = oneLine(text)
+    .replace(/ {2,}/g, ' ')
+    .slice(0, 2 * TITLE_FROM_TEXT_LENGTH)
   return [...start].slice(0, TITLE_FROM_TEXT_LENGTH).join('')
 }
 

@@ -50,8 +50,7 @@ const TEXT_TAGS = (
 ).split(' ')
 
 /** Tags whose text is not for readers. `iframe` too: its fallback would be parsed again, level by level. */
-const UNREAD_TAGS =
-  'script style textarea option xmp iframe noscript noembed noframes title svg math'.split(' ')
+const UNREAD_TAGS = 'script style textarea option xmp iframe noscript noembed noframes title svg math'.split(' ')
 
 type Rules = {
   tags: readonly string[]
@@ -129,13 +128,22 @@ export function sanitiseMail(html: string, path: string): Sanitised {
   return sanitise(html, path, mailOptions, mailText)
 }
 
-function sanitise(html: string, path: string, options: sanitizeHtml.IOptions, toText: (html: string) => string): Sanitised {
+function sanitise(
+  html: string,
+  path: string,
+  options: sanitizeHtml.IOptions,
+  toText: (html: string) => string,
+): Sanitised {
   // Limits are checked while parsing, and thrown from there: afterwards would be too late.
   const safe = withoutBareImages(sanitizeHtml(html, { ...options, ...shapeLimits(path) }))
   const text = cut((safe.includes('<') ? toText(safe).replaceAll(' \n', '\n') : unescape(safe)).trim())
   if (VISIBLE.test(text)) return { html: safe, text }
   if (safe.includes('<img ')) return { html: safe, text: '[图片]' }
-  throw badInput(path, '去除不允许的标签后没有可显示的内容', 'has neither text nor an image once unsafe tags are removed')
+  throw badInput(
+    path,
+    '去除不允许的标签后没有可显示的内容',
+    'has neither text nor an image once unsafe tags are removed',
+  )
 }
 
 function shapeLimits(path: string): Pick<sanitizeHtml.IOptions, 'onOpenTag' | 'onCloseTag'> {
@@ -149,7 +157,11 @@ function shapeLimits(path: string): Pick<sanitizeHtml.IOptions, 'onOpenTag' | 'o
       if (++depth > MAX_DEPTH)
         throw badInput(path, `标签嵌套超过 ${MAX_DEPTH} 层`, `nests tags deeper than ${MAX_DEPTH}; flatten the HTML`)
       if (name === 'li' && ++listDepth > MAX_LIST_DEPTH)
-        throw badInput(path, `列表嵌套超过 ${MAX_LIST_DEPTH} 层`, `nests lists deeper than ${MAX_LIST_DEPTH}; flatten them`)
+        throw badInput(
+          path,
+          `列表嵌套超过 ${MAX_LIST_DEPTH} 层`,
+          `nests lists deeper than ${MAX_LIST_DEPTH}; flatten them`,
+        )
     },
     onCloseTag(name) {
       depth--
@@ -229,7 +241,10 @@ function textOptions(linkOptions: { ignoreHref?: boolean; hideLinkHrefIfSameAsTe
       ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: { uppercase: false } })),
       // Without the usual `> `, which would multiply as lists do.
       { selector: 'blockquote', format: 'block' },
-      ...['dt', 'dd', 'section', 'figure', 'figcaption', 'caption', 'center'].map((selector) => ({ selector, format: 'block' })),
+      ...['dt', 'dd', 'section', 'figure', 'figcaption', 'caption', 'center'].map((selector) => ({
+        selector,
+        format: 'block',
+      })),
     ],
   }
 }

@@ -24,7 +24,9 @@ export async function specified(
   { user = [], dept = [], post = [], role = [] }: Receiver,
   { descendants, after, limit }: Page & { descendants: boolean },
 ): Promise<Person[]> {
-  return query<Person>(db, sql`
+  return query<Person>(
+    db,
+    sql`
     with recursive reached_dept as (
       select code from departments where code = any(${texts(dept)})
       union -- without "all": a dept met again ends there, so a cycle in the tree does too
@@ -44,20 +46,24 @@ export async function specified(
     from users
     where enabled and code in (select code from reached) and code collate "C" > ${after}
     order by code collate "C"
-    limit ${limit}::integer`)
+    limit ${limit}::integer`,
+  )
 }
 
 /** The codes that name nothing, by list (`{}`: none). A disabled user counts as unknown, an empty group does not. */
 export async function unknownCodes(db: Db, receiver: Receiver): Promise<Record<string, string[]>> {
   const { user = [], dept = [], post = [], role = [] } = receiver
-  const rows = await query<{ list: string; code: string }>(db, sql`
+  const rows = await query<{ list: string; code: string }>(
+    db,
+    sql`
     select 'user' as list, code from users where code = any(${texts(user)}) and enabled
     union all
     select 'dept', code from departments where code = any(${texts(dept)})
     union all
     select 'post', code from posts where code = any(${texts(post)})
     union all
-    select 'role', code from roles where code = any(${texts(role)})`)
+    select 'role', code from roles where code = any(${texts(role)})`,
+  )
   const known: Record<string, Set<string>> = { user: new Set(), dept: new Set(), post: new Set(), role: new Set() }
   for (const { list, code } of rows) known[list]?.add(code)
   const unknown = Object.entries({ user, dept, post, role }).map(([list, codes]) => {
@@ -68,12 +74,15 @@ export async function unknownCodes(db: Db, receiver: Receiver): Promise<Record<s
 
 /** The enabled users, a page at a time. */
 export async function everyone(db: Db, { after, limit }: Page): Promise<Person[]> {
-  return query<Person>(db, sql`
+  return query<Person>(
+    db,
+    sql`
     select code, name, phone, email
     from users
     where enabled and code collate "C" > ${after}
     order by code collate "C"
-    limit ${limit}::integer`)
+    limit ${limit}::integer`,
+  )
 }
 
 /** How many users are enabled. */
@@ -117,10 +126,13 @@ async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms'
   const behind = new Map<string, { userCode: string; address: string | null }>()
   if (list.length === 0) return behind
   const phones = new Map(kind === 'site' ? list.map((account) => [account, phone(account)]) : [])
-  const rows = await query<Person>(db, sql`
+  const rows = await query<Person>(
+    db,
+    sql`
     select code, name, phone, email
     from users
-    where enabled and (code = any(${texts(list)}) or phone = any(${texts([...phones.values()].filter((number) => number !== undefined))}))`)
+    where enabled and (code = any(${texts(list)}) or phone = any(${texts([...phones.values()].filter((number) => number !== undefined))}))`,
+  )
   const byCode = new Map(rows.map((row) => [row.code, row]))
   const byPhone = Map.groupBy(rows, (row) => row.phone)
   for (const account of list) {

@@ -23,47 +23,61 @@ export async function putUsers(db: Db, rows: readonly UserRow[]): Promise<void> 
     email: address(row.email, email, `users.${at}.email`),
     enabled: row.enabled ?? true,
   }))
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into users (code, name, phone, email, enabled)
     select code, name, phone, email, enabled
     from jsonb_to_recordset(${json(lastOfEach(normalised))}::jsonb)
       as row(code text, name text, phone text, email text, enabled boolean)
     order by code
     on conflict (code) do update
-    set name = excluded.name, phone = excluded.phone, email = excluded.email, enabled = excluded.enabled`)
+    set name = excluded.name, phone = excluded.phone, email = excluded.email, enabled = excluded.enabled`,
+  )
 }
 
 /** Writes departments. A parent may come later, or in the same call; no `parentCode`: a root. */
 export async function putDepartments(db: Db, rows: readonly DepartmentRow[]): Promise<void> {
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into departments (code, name, parent_code)
     select code, name, "parentCode"
     from jsonb_to_recordset(${json(lastOfEach(rows))}::jsonb) as row(code text, name text, "parentCode" text)
     order by code
-    on conflict (code) do update set name = excluded.name, parent_code = excluded.parent_code`)
+    on conflict (code) do update set name = excluded.name, parent_code = excluded.parent_code`,
+  )
 }
 
 /** Writes posts. */
 export async function putPosts(db: Db, rows: readonly GroupRow[]): Promise<void> {
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into posts (code, name)
     select code, name from jsonb_to_recordset(${json(lastOfEach(rows))}::jsonb) as row(code text, name text)
     order by code
-    on conflict (code) do update set name = excluded.name`)
+    on conflict (code) do update set name = excluded.name`,
+  )
 }
 
 /** Writes roles. */
 export async function putRoles(db: Db, rows: readonly GroupRow[]): Promise<void> {
-  await query(db, sql`
+  await query(
+    db,
+    sql`
     insert into roles (code, name)
     select code, name from jsonb_to_recordset(${json(lastOfEach(rows))}::jsonb) as row(code text, name text)
     order by code
-    on conflict (code) do update set name = excluded.name`)
+    on conflict (code) do update set name = excluded.name`,
+  )
 }
 
 /** Adds users to groups. When a user or a group does not exist, nothing is added and the refusal names all of them. */
 export async function putMemberships(db: Db, rows: readonly MembershipRow[]): Promise<void> {
-  const missing = await query<{ what: string; code: string }>(db, sql`
+  const missing = await query<{ what: string; code: string }>(
+    db,
+    sql`
     with wanted as (
       select distinct kind, "groupCode" as group_code, "userCode" as user_code
       from jsonb_to_recordset(${json(rows)}::jsonb) as row(kind text, "groupCode" text, "userCode" text)
@@ -84,7 +98,8 @@ export async function putMemberships(db: Db, rows: readonly MembershipRow[]): Pr
       order by kind, group_code, user_code
       on conflict do nothing
     )
-    select what, code from missing order by what, code`)
+    select what, code from missing order by what, code`,
+  )
   if (missing.length === 0) return
   const names = missing.map(({ what, code }) => `${what} ${code}`).join(', ')
   throw badInput('memberships', `不存在：${names}，请先建立`, `name what does not exist, put that first: ${names}`)
@@ -98,7 +113,10 @@ export async function person(db: Db, code: string): Promise<User | undefined> {
 
 /** The users of those codes, disabled ones too, by code. Codes that name nobody are not in it. */
 export async function people(db: Db, codes: readonly string[]): Promise<Map<string, User>> {
-  const rows = await db.select().from(users).where(sql`${users.code} = any(${texts(codes)})`)
+  const rows = await db
+    .select()
+    .from(users)
+    .where(sql`${users.code} = any(${texts(codes)})`)
   return new Map(rows.map((row) => [row.code, row]))
 }
 
@@ -107,11 +125,16 @@ function lastOfEach<Row extends { code: string }>(rows: readonly Row[]): Row[] {
   return [...new Map(rows.map((row) => [row.code, row])).values()]
 }
 
-function address(text: string | null | undefined, read: (text: string) => string | undefined, path: string): string | null {
+function address(
+  text: string | null | undefined,
+  read: (text: string) => string | undefined,
+  path: string,
+): string | null {
   if (text === null || text === undefined || text === '') return null
   const normalised = read(text)
   if (normalised !== undefined) return normalised
-  const [zh, en, example] = read === phone ? ['手机号', 'mobile number', '18660886275'] : ['邮箱地址', 'mail address', 'name@example.org']
+  const [zh, en, example] =
+    read === phone ? ['手机号', 'mobile number', '18660886275'] : ['邮箱地址', 'mail address', 'name@example.org']
   throw badInput(
     path,
     `“${text}”不是${zh}，请写成 ${example} 的形式或留空`,

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 
-/** Contract.md promises so many at least. */
+/** docs/rest.md promises so many at least. */
 const KEPT_HOURS = 72
 /** Small enough that a statement stays far below its time limit, whatever has gathered. */
 const FORGET_AT_ONCE = 5_000

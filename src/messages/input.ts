@@ -1,4 +1,4 @@
-/** The documented request bodies, read field by field as contract.md says. Unknown fields are ignored. */
+/** The documented request bodies, read field by field as docs/rest.md says. Unknown fields are ignored. */
 import { z } from 'zod'
 import { check, codePoints, rule } from '../check.ts'
 import { badInput } from '../errors.ts'

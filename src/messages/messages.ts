@@ -89,7 +89,12 @@ export type Delivery = {
 }
 
 /** The message's deliveries, by channel and recipient: the order of an index they have anyway. `after` is a delivery's id. */
-export function listDeliveries(db: Db, messageId: string, after: string | undefined, limit: number): Promise<Delivery[]> {
+export function listDeliveries(
+  db: Db,
+  messageId: string,
+  after: string | undefined,
+  limit: number,
+): Promise<Delivery[]> {
   const further = sql`
     and (channel_id, recipient) > (
       select channel_id, recipient from deliveries where id = ${after} and message_id = ${messageId}

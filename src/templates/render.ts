@@ -119,7 +119,11 @@ function parse(liquid: Liquid, code: string, path: string): Template[] {
     if (!LiquidError.is(error)) throw error
     const [line, column] = error.token.getPosition()
     const why = error.originalError?.message ?? error.message.replace(/, line:\d+.*$/s, '')
-    throw badInput(path, `模板第 ${line} 行第 ${column} 列有误：${why}`, `does not parse at line ${line}, column ${column}: ${why}`)
+    throw badInput(
+      path,
+      `模板第 ${line} 行第 ${column} 列有误：${why}`,
+      `does not parse at line ${line}, column ${column}: ${why}`,
+    )
   }
 }
 

@@ -18,7 +18,9 @@ export async function saveTemplate(
   db: Db,
   { code, name, msgType, contents }: Pick<PublishedTemplate, 'code' | 'name' | 'msgType' | 'contents'>,
 ): Promise<number> {
-  const [saved] = await query<{ version: number }>(db, sql`
+  const [saved] = await query<{ version: number }>(
+    db,
+    sql`
     with template as (
       insert into templates (code, name, msg_type, version)
       values (${code}, ${name}, ${msgType}, 1)
@@ -28,7 +30,8 @@ export async function saveTemplate(
     )
     insert into template_versions (template_code, version, contents)
     select code, version, ${json(contents)}::jsonb from template
-    returning version`)
+    returning version`,
+  )
   return saved!.version
 }
 

@@ -7,10 +7,20 @@ import { start } from '../../src/start.ts'
 import type { TestStore } from './stores.ts'
 
 export const APP = '102343444'
-export const SECRETS = { ADMIN_KEY: 'admin-key-of-the-tests-0123456789abcdef', INBOX_JWT_SECRET: 'inbox-secret-of-the-tests-0123456789abcdef' }
+export const SECRETS = {
+  ADMIN_KEY: 'admin-key-of-the-tests-0123456789abcdef',
+  INBOX_JWT_SECRET: 'inbox-secret-of-the-tests-0123456789abcdef',
+}
 
-export type Answer = { status: number; headers: Headers; body: { code: number; msg: string; msgId?: string; data?: Record<string, unknown> } }
-export type Graphql = { data?: Record<string, any>; errors?: { message: string; extensions?: Record<string, unknown> }[] }
+export type Answer = {
+  status: number
+  headers: Headers
+  body: { code: number; msg: string; msgId?: string; data?: Record<string, unknown> }
+}
+export type Graphql = {
+  data?: Record<string, any>
+  errors?: { message: string; extensions?: Record<string, unknown> }[]
+}
 
 /** Starts one in this process on a store of its own. `env` adds settings; `stop` also removes the store. */
 export async function run(store: TestStore, env: Record<string, string> = {}) {
@@ -38,17 +48,30 @@ export async function boot(env: Record<string, string>) {
 
 /** Ways to talk to a Posthouse at `url`, in this process or another, that runs with the secrets of the tests. */
 export function talkTo(url: string) {
-  const token = async (user: string, seconds = 3600) => (await inboxToken(SECRETS.INBOX_JWT_SECRET, user, seconds)).token
+  const token = async (user: string, seconds = 3600) =>
+    (await inboxToken(SECRETS.INBOX_JWT_SECRET, user, seconds)).token
 
   async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const payload = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
-    const response = await fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: payload as BodyInit })
+    const response = await fetch(url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: payload as BodyInit,
+    })
     return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] }
   }
 
-  async function graphql(bearer: string | undefined, query: string, variables: Record<string, unknown> = {}): Promise<Graphql> {
+  async function graphql(
+    bearer: string | undefined,
+    query: string,
+    variables: Record<string, unknown> = {},
+  ): Promise<Graphql> {
     const headers = { 'content-type': 'application/json', ...(bearer ? { authorization: `Bearer ${bearer}` } : {}) }
-    const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query, variables }) })
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ query, variables }),
+    })
     return (await response.json()) as Graphql
   }
 
@@ -75,12 +98,16 @@ export function talkTo(url: string) {
 }
 
 /** Waits until `look` gives something truthy; fails after `milliseconds` with what it gave last. */
-export async function eventually<Found>(look: () => Promise<Found> | Found, milliseconds = 10_000): Promise<NonNullable<Found>> {
+export async function eventually<Found>(
+  look: () => Promise<Found> | Found,
+  milliseconds = 10_000,
+): Promise<NonNullable<Found>> {
   const until = Date.now() + milliseconds
   for (;;) {
     const found = await look()
     if (found) return found
-    if (Date.now() > until) throw new Error(`Not within ${milliseconds} ms; the last look gave ${JSON.stringify(found)}`)
+    if (Date.now() > until)
+      throw new Error(`Not within ${milliseconds} ms; the last look gave ${JSON.stringify(found)}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
