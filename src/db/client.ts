@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy'
-import { PgDialect, PgPreparedQuery } from 'drizzle-orm/pg-core'
+import { PgDialect } from 'drizzle-orm/pg-core'
 import { fillPlaceholders, sql, type SQL } from 'drizzle-orm/sql'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
@@ -30,12 +30,6 @@ export type Store = Driver & {
 }
 
 export type Db = PgRemoteDatabase
-
-// Drizzle would wrap whatever a driver throws in an error of its own: a refusal would no longer be one, and its message
-// holds every parameter, which must not reach a log.
-Object.assign(PgPreparedQuery.prototype, {
-  queryWithCache: (_text: string, _params: unknown[], run: () => unknown) => run(),
-})
 
 /** Opens PostgreSQL when there is a URL, otherwise PGlite in `dataDir` (undefined: in memory). */
 export async function openStore(where: {

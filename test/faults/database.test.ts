@@ -76,6 +76,8 @@ describe.skipIf(binaries === undefined)(
             const { status } = await fetch(`${posthouse.url}/readyz`)
             expect(status).toBe(503)
             expect((await fetch(`${posthouse.url}/healthz`)).status).toBe(200)
+            const { errors } = await posthouse.graphql(await posthouse.token('USER001'), '{ inboxCounts { unread } }')
+            expect(errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE' })
             await sleep(1_000)
             await server.start()
             backAt = performance.now()
