@@ -3,7 +3,7 @@ import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { at } from '../graphql/expiry.ts'
 import { CountsRef, itemKey, ItemRef } from './graphql.ts'
-import { changes, position, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
+import { changes, patiently, position, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
 
 const ItemChangeEnum = builder.enumType('ItemChange', {
   description: 'What happened to an item.',
@@ -123,7 +123,9 @@ builder.subscriptionField('inboxChanges', (t) =>
     args: { after: t.arg({ type: 'Rev', description: after }) },
     subscribe: async (_root, args, context) => {
       const user = viewerUser(context)
-      return watch(context, user, await position(context.posthouse, user, args.after))
+      // An operation that is refused is not asked for again by clients: one that comes back during an outage waits it out.
+      const reached = await patiently(() => position(context.posthouse, user, args.after))
+      return watch(context, user, reached)
     },
     resolve: (event) => event,
   }),

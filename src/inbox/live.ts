@@ -2,6 +2,7 @@
  * The live inbox. A hint is only a doorbell: it says that somebody's inbox moved. What moved is read from the database,
  * after the last rev this subscriber got, so that a lost, doubled or late hint can neither lose nor double anything.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { Logger } from 'pino'
 import type { Context } from '../context.ts'
@@ -210,16 +211,16 @@ function reasonToStartAnew(state: InboxState, reached: number): 'ahead' | 'tooFa
   return state.rev - reached > TOO_FAR_BEHIND ? 'tooFarBehind' : undefined
 }
 
-/** Looks until the database answers, or the subscriber leaves. */
-async function patiently<Found>(look: () => Promise<Found>, bell: Bell): Promise<Found> {
+/** Looks until the database answers, or the subscriber leaves, where a bell can tell that. */
+export async function patiently<Found>(look: () => Promise<Found>, bell?: Bell): Promise<Found> {
   for (;;) {
     try {
       return await look()
     } catch (error) {
       const isAway = error instanceof Refusal && error.code === 'UNAVAILABLE'
-      if (!isAway || bell.closed) throw error
+      if (!isAway || bell?.closed) throw error
     }
-    await bell.rung(RETRY_MS)
+    await (bell?.rung(RETRY_MS) ?? sleep(RETRY_MS))
   }
 }
 

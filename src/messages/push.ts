@@ -75,9 +75,9 @@ async function carryOut(
     channels: spoken.map(({ channel }) => channel),
     deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
   }
-  const unresolved = await unresolvedOf(context, audience)
-  checkSomebodyIsNamed(read, unresolved)
   const chunk = await nextChunk(context.db, audience, '')
+  const unresolved = await unresolvedOf(context, audience, chunk)
+  checkSomebodyIsNamed(read, unresolved)
   if (!(await reachesSomebody(context, audience, chunk))) throw nobodyReachable(read, unresolved)
   const missed = Object.values(unresolved).flat().length
   if (missed > 0) warnings.push(`unresolved=${missed}`)
@@ -189,8 +189,16 @@ function nobodyReachable(read: Read, unresolved: Record<string, string[]>): Refu
 async function unresolvedOf(
   { db }: Context,
   { receiverType, receiver, channels }: Audience,
+  first: Chunk,
 ): Promise<Record<string, string[]>> {
   if (receiverType === 'all') return {}
+  // The usual push names users only, and few: whoever was not found is unknown, without asking again.
+  const { user, ...groups } = receiver
+  if (receiverType === 'specified' && user !== undefined && Object.keys(groups).length === 0 && first.isLast) {
+    const found = new Set([...first.people, ...first.deliveries.map(({ recipient }) => recipient)])
+    const unknown = user.filter((code) => !found.has(code))
+    return unknown.length > 0 ? { user: unknown } : {}
+  }
   if (receiverType === 'specified') return unknownCodes(db, receiver)
   const invalid: Record<string, string[]> = {}
   for (const { id, kind } of channels) {

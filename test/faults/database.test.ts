@@ -3,7 +3,7 @@
  * answered 200 is there, whole and once; every other answer is a 503, soon; and all comes back by itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient } from 'graphql-ws'
+import { createClient, type Client } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { openStore } from '../../src/db/client.ts'
@@ -85,6 +85,26 @@ describe.skipIf(binaries === undefined)(
           }
           return backAt
         })
+      },
+      TEST_MS,
+    )
+
+    it(
+      'lets a subscriber in who asks while the database is away, once it is back',
+      async () => {
+        const token = await posthouse.token('USER001')
+        const earlier = watch(posthouse, token)
+        await eventually(() => earlier.isLive())
+        await server.stop('immediate')
+        // On the socket that is open already: the same client asks for another subscription, from the rev it has.
+        const late = earlier.again()
+        await sleep(1_500)
+        expect(late.isLive()).toBe(false)
+        await server.start()
+        await eventually(() => late.isLive(), BACK_MS)
+        expect([...earlier.errors(), ...late.errors()]).toEqual([])
+        await late.stop()
+        await earlier.stop()
       },
       TEST_MS,
     )
@@ -202,10 +222,6 @@ describe.skipIf(binaries === undefined)(
 
 /** A front end: graphql-ws that comes back by itself with the last rev it got. */
 function watch({ url }: Launched, token: string) {
-  let rev: string | undefined
-  let isLive = false
-  const seen: string[] = []
-  const errors: unknown[] = []
   const client = createClient({
     url: `${url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
@@ -214,6 +230,14 @@ function watch({ url }: Launched, token: string) {
     retryWait: () => sleep(200),
     shouldRetry: () => true,
   })
+  return follow(client)
+}
+
+/** One subscription of a client, from `rev` on where there is one. */
+function follow(client: Client, rev?: string) {
+  let isLive = false
+  const seen: string[] = []
+  const errors: unknown[] = []
   const variables = {
     get after() {
       return rev
@@ -241,6 +265,8 @@ function watch({ url }: Launched, token: string) {
     /** Every new message that it was told of since it caught up, as often as it was. */
     seen: () => seen,
     errors: () => errors,
+    /** Another subscription on the same socket, from where this one stands. */
+    again: () => follow(client, rev),
     async stop() {
       leave()
       await client.dispose()
