@@ -5,12 +5,17 @@ import { PGlite, types } from '@electric-sql/pglite'
 import type { Driver, Rows } from './client.ts'
 import { lock } from './lock.ts'
 
+/** The schema's last change: a copy made before it is not taken for one made after it. */
+const schema = JSON.parse(readFileSync(new URL('../../drizzle/meta/_journal.json', import.meta.url), 'utf8')) as {
+  entries: { when: number }[]
+}
+const name = `../../node_modules/.cache/posthouse/pglite-${schema.entries.at(-1)?.when}`
 /**
- * An empty database, twice, as `scripts/prepare.ts` leaves it after `npm ci`: opening a copy is several times faster than
- * making one. The image is for one in memory, the directory for one on disk.
+ * A database with the schema and nothing in it, twice, as `scripts/prepare.js` leaves it after `npm ci`: opening a copy
+ * is several times faster than making one. The image is for one in memory, the directory for one on disk.
  */
-export const EMPTY_IMAGE = new URL('../../node_modules/.cache/posthouse/pglite-empty.tgz', import.meta.url)
-export const EMPTY_DIRECTORY = new URL('../../node_modules/.cache/posthouse/pglite-empty', import.meta.url)
+export const EMPTY_IMAGE = new URL(`${name}.tgz`, import.meta.url)
+export const EMPTY_DIRECTORY = new URL(name, import.meta.url)
 
 /**
  * PostgreSQL inside this process, in `dataDir` (or in memory when there is none). It survives a killed process, not
