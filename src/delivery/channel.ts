@@ -37,10 +37,15 @@ export type Provider<Settings = unknown> = {
   example: string
   /** The contents it can carry; the first is what a channel of it carries unless its id says otherwise. */
   kinds: readonly [ContentKind, ...ContentKind[]]
+  /** Of an SMS: which forms it can send. Undefined: either. A push that has only the other one is refused. */
+  takes?: (settings: Settings) => SmsForm
   /** Reads the URL's parts; its messages tell what to write instead. */
   settings: z.ZodType<Settings, ChannelUrl>
   open(settings: Settings, log: CarrierLog): Carrier
 }
+
+/** The two forms that an SMS may have in the documented content: `templateData`, or its own words in `content`. */
+export type SmsForm = 'templateData' | 'content'
 
 export type CarrierLog = { info(fields: Record<string, unknown>, text: string): void }
 

@@ -113,8 +113,17 @@ function readContents(context: Context, app: App, path: string, given: Record<st
       const ids = permitted.map((one) => one.id).join(', ')
       throw badInput(`${path}.${id}`, `渠道不可用，可用渠道：${ids}`, `is no channel for this app; it may use ${ids}`)
     }
-    return { channel, content: readContent(channel.kind, value, `${path}.${id}`) }
+    const content = readContent(channel.kind, value, `${path}.${id}`)
+    checkForm(channel, content, `${path}.${id}`)
+    return { channel, content }
   })
+}
+
+/** Some SMS providers send nothing but their own templates, others nothing but free text. */
+function checkForm({ id, provider, settings }: OpenChannel, content: object, path: string): void {
+  const form = provider.takes?.(settings)
+  if (form === undefined || form in content) return
+  throw badInput(`${path}.${form}`, `渠道 ${id} 需要此项`, `is what channel ${id} sends, so it is required there`)
 }
 
 async function findTemplate(context: Context, code: unknown) {
