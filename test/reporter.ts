@@ -51,7 +51,7 @@ function reason(test: TestCase): string {
 /** Tests on PGlite in a run that has none on PostgreSQL: without a server, test/kit/stores.ts offers only the one store. */
 function withoutTwin(tests: TestCase[]): TestCase[] {
   const isOn = (store: string) => (test: TestCase) => test.fullName.includes(`on ${store}`)
-  return tests.some(isOn('PostgreSQL')) ? [] : tests.filter(isOn('PGlite'))
+  return tests.some((test) => isOn('PostgreSQL')(test) && !isSkipped(test)) ? [] : tests.filter(isOn('PGlite'))
 }
 
 function counted(names: string[]): Map<string, number> {

@@ -9,14 +9,13 @@ import postgres from 'postgres'
 import { afterEach, describe, expect, it } from 'vitest'
 import { launch, spawnPosthouse } from './kit/process.ts'
 import { SECRETS } from './kit/posthouse.ts'
-import { stores, type Place } from './kit/stores.ts'
+import { onPostgres, type Place } from './kit/stores.ts'
 
 /** It takes a second or two; a machine that runs all tests at once is slower. */
 const START_MS = 30_000
 /** The start itself waits for nothing, so a refusal comes as soon. */
 const TEST_MS = 120_000
 
-const onPostgres = stores.find(({ name }) => name === 'PostgreSQL')
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const clean of cleanups.splice(0).toReversed()) await clean()

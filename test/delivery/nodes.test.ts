@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mailServer, reply } from '../kit/mail-server.ts'
 import { APP, boot, eventually, run } from '../kit/posthouse.ts'
-import { stores } from '../kit/stores.ts'
+import { onPostgres } from '../kit/stores.ts'
 
 const MAILS = 500
 
 /** Only PostgreSQL can have several nodes. */
-describe.each(stores.filter(({ name }) => name === 'PostgreSQL'))('two nodes, on $name', (store) => {
+describe.skipIf(!onPostgres)('two nodes, on PostgreSQL', () => {
+  const store = onPostgres!
   let server: Awaited<ReturnType<typeof mailServer>>
   let first: Awaited<ReturnType<typeof run>>
   let second: Awaited<ReturnType<typeof boot>>

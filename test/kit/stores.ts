@@ -34,6 +34,12 @@ export const stores: TestStore[] = [
     : [{ name: 'PostgreSQL' as const, open: () => openPostgres(server), place: () => placePostgres(server) }]),
 ]
 
+/**
+ * Where several nodes can meet: `describe.skipIf(!onPostgres)('…', () => …)`, so that what is left out where there is no
+ * PostgreSQL is named. Inside, it is there.
+ */
+export const onPostgres = stores.find(({ name }) => name === 'PostgreSQL')
+
 async function openPglite(): Promise<Store> {
   const store = await openStore({})
   await migrate(store)

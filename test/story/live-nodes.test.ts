@@ -4,13 +4,14 @@ import { findApp } from '../../src/apps/apps.ts'
 import { mark } from '../../src/inbox/mark.ts'
 import { pushChannelMessage } from '../../src/messages/push.ts'
 import { APP, boot, eventually, run, type Running } from '../kit/posthouse.ts'
-import { stores } from '../kit/stores.ts'
+import { onPostgres } from '../kit/stores.ts'
 import { subscribe } from '../inbox/subscriber.ts'
 
 /** Two beats of the hub (inbox/live.ts), and time for a busy machine. */
 const HEALED_MS = 8_000
 
-describe.each(stores.filter(({ name }) => name === 'PostgreSQL'))('two nodes on one $name', (store) => {
+describe.skipIf(!onPostgres)('two nodes on one PostgreSQL', () => {
+  const store = onPostgres!
   let here: Awaited<ReturnType<typeof run>>
   let there: Running
   beforeAll(async () => {
