@@ -21,7 +21,8 @@ try {
     if (isStopping) process.exit(130)
     isStopping = true
     say(`${signal}: stopping …`)
-    await posthouse.stop()
+    // Ctrl-C is somebody who waits; SIGTERM comes from what also watches `/readyz`.
+    await posthouse.stop({ drain: signal === 'SIGTERM' })
     say('Stopped.')
     process.exit(0)
   }

@@ -20,7 +20,12 @@ const DRAIN_MS = 500
 
 const HOUSEKEEPING_MS = 3_600_000
 
-export type Posthouse = { url: string; context: Context; stop(): Promise<void> }
+export type Posthouse = {
+  url: string
+  context: Context
+  /** Stops in the reverse order of the start. `drain`: others still send requests here, and are to find out first. */
+  stop(how?: { drain: boolean }): Promise<void>
+}
 
 /** Starts everything, telling its progress to `say`. Rejects with a sentence when it cannot. */
 export async function start(config: Config, say: (line: string) => void): Promise<Posthouse> {
@@ -69,10 +74,10 @@ export async function start(config: Config, say: (line: string) => void): Promis
     return {
       url: server.url,
       context,
-      async stop() {
+      async stop({ drain } = { drain: false }) {
         clearInterval(housekeeping)
         server.drain()
-        if (!config.isLoopback) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS))
+        if (drain) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS))
         await worker.stop()
         await server.close()
         live.close()

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,8 +8,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { afterEach, describe, expect, it } from 'vitest'
+import WebSocket from 'ws'
 import { launch, spawnPosthouse } from './kit/process.ts'
-import { SECRETS } from './kit/posthouse.ts'
+import { eventually, SECRETS } from './kit/posthouse.ts'
 import { onPostgres, type Place } from './kit/stores.ts'
 
 /** It takes a second or two; a machine that runs all tests at once is slower. */
@@ -114,6 +116,19 @@ describe('DATA_DIR', { timeout: TEST_MS }, () => {
 
     expect(await first.kill('SIGINT')).toMatchObject({ code: 0 })
     expect(existsSync(join(dataDir, 'posthouse.pid'))).toBe(false)
+  })
+
+  it('is given back at SIGTERM, after others had time to find out; sockets are told to come back', async () => {
+    const posthouse = await launch({ DATA_DIR: folder() })
+    cleanups.push(() => posthouse.kill('SIGKILL'))
+    const socket = new WebSocket(`${posthouse.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+    await once(socket, 'open')
+    const closed = once(socket, 'close')
+    const ended = posthouse.kill('SIGTERM')
+    await eventually(async () => (await fetch(`${posthouse.url}/readyz`)).status === 503)
+    expect((await posthouse.push(['USER001'], 'at the last moment')).status).toBe(200)
+    expect((await closed)[0]).toBe(1012)
+    expect(await ended).toMatchObject({ code: 0 })
   })
 
   it('is taken over from a process that was killed, with what it held', async () => {

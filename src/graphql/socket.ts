@@ -18,6 +18,7 @@ const OPERATIONS_PER_SOCKET = 20
 const PING_MS = 12_000
 /** WebSocket's own code for "try again later". */
 const TRY_AGAIN_LATER = 1013
+const SERVICE_RESTART = 1012
 
 /** What a socket keeps from `connection_init` on. */
 type Own = { viewer: Viewer; callOff: () => void }
@@ -112,6 +113,8 @@ export function serveSockets(
   )
   return {
     async close() {
+      // Clients take this for a reason to come back, not for the end.
+      for (const client of sockets.clients) client.close(SERVICE_RESTART, 'Restarting')
       await running.dispose()
       sockets.close()
     },
