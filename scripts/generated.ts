@@ -5,6 +5,9 @@ import { generate } from '@graphql-codegen/cli'
 import { lexicographicSortSchema, printSchema } from 'graphql'
 import codegen from '../codegen.ts'
 import { DEFAULT_CHANNELS, settings } from '../src/config.ts'
+import { USUAL_LIMITS, type Limits, type Provider } from '../src/delivery/channel.ts'
+import { writtenAs } from '../src/delivery/channel-url.ts'
+import { limitRules } from '../src/delivery/limits.ts'
 import { providers } from '../src/delivery/providers/index.ts'
 import { refusals, type RefusalCode } from '../src/errors.ts'
 import { schema } from '../src/schema.ts'
@@ -48,7 +51,7 @@ function envExample(): string {
     '# A secret can also come from a file: NAME_FILE=/run/secrets/name instead of NAME.',
     '',
     ...entries,
-    `# Channels, one each: ${providers.flatMap(({ schemes }) => schemes.map((scheme) => `${scheme}:`)).join(', ')}, or off. See docs/channels.md.`,
+    `# Channels, one each: ${providers.flatMap(writtenAs).join(', ')}, or off. See docs/channels.md.`,
     ...channels,
     '',
   ].join('\n')
@@ -74,7 +77,7 @@ function configurationPage(): string {
     '## Channels',
     '',
     '`CHANNEL_<id>` holds a URL that says what a channel is, or `off`. The id is what callers write in `channelData`: digits, as in',
-    '`CHANNEL_1001`. [Channels](channels.md) lists the URLs. Without settings:',
+    '`CHANNEL_1001`. [Channels](channels.md) lists the URLs, and the limits behind their `#`. Without settings:',
     '',
     '```sh',
     ...Object.entries(DEFAULT_CHANNELS).map(([id, url]) => `CHANNEL_${id}=${url}`),
@@ -83,32 +86,72 @@ function configurationPage(): string {
 }
 
 function channelsPage(): string {
-  const sections = providers.flatMap(({ schemes, summary, example, kinds }) => [
-    '',
-    `## ${schemes.map((scheme) => `\`${scheme}:\``).join(', ')}`,
-    '',
-    summary,
-    '',
-    `Carries ${kinds.map((kind) => `\`${kind}\``).join(' or ')}. Example:`,
-    '',
-    '```sh',
-    `CHANNEL_${{ site: '1002', sms: '1001', mail: '1003' }[kinds[0]]}='${example}'`,
-    '```',
-  ])
+  const sections = providers.flatMap((provider) => {
+    const { summary, example, kinds, limits = {} } = provider
+    const own = limitsOf(limits)
+    return [
+      '',
+      `## ${written(provider)}`,
+      '',
+      summary,
+      '',
+      `Carries ${kinds.map((kind) => `\`${kind}\``).join(' or ')}.${own === '' ? '' : ` Unless limited otherwise: \`#${own}\`.`} Example:`,
+      '',
+      '```sh',
+      `CHANNEL_${{ site: '1002', sms: '1001', mail: '1003', chat: '1004' }[kinds[0]]}='${example}'`,
+      '```',
+    ]
+  })
   return page('Channels', [
     'A channel is a configured way out: an id, what it carries, and the provider behind it. It is configured as one URL, whose scheme',
     'chooses the provider. In user name, password and query, reserved characters are percent-encoded.',
     '',
     ...table(
       ['URL', 'Carries', 'What it does'],
-      providers.map(({ schemes, kinds, summary }) => [
-        schemes.map((scheme) => `\`${scheme}:\``).join(' '),
-        kinds.join(', '),
-        summary,
+      providers.map((provider) => [written(provider), provider.kinds.join(', '), firstSentence(provider.summary)]),
+    ),
+    '',
+    '## Limits',
+    '',
+    'What keeps a provider from being overrun stands behind the `#` of the URL, the same for all of them, in any order, joined by `&`. A `#`',
+    'that belongs to the URL itself is written `%23`.',
+    '',
+    '```sh',
+    `CHANNEL_1001='…#${Object.values(limitRules)
+      .map(({ example }) => example)
+      .join('&')}'`,
+    '```',
+    '',
+    ...table(
+      ['Limit', 'What it is', 'Takes', 'Usually'],
+      Object.entries(limitRules).map(([name, { sets, about, takes }]) => [
+        `\`${name}\``,
+        about,
+        takes,
+        String(USUAL_LIMITS[sets] ?? 'no limit'),
       ]),
     ),
     ...sections,
   ])
+}
+
+function written(provider: Provider): string {
+  return writtenAs(provider)
+    .map((form) => `\`${form}\``)
+    .join(', ')
+}
+
+/** As they would stand behind a `#`. */
+function limitsOf(limits: Partial<Limits>): string {
+  return Object.entries(limitRules)
+    .map(([name, { sets }]) => [name, limits[sets]] as const)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value = 0]) => `${name}=${value < 1 ? `${Number((value * 60).toFixed(6))}/min` : value}`)
+    .join('&')
+}
+
+function firstSentence(text: string): string {
+  return text.split(/(?<=\.) (?=[A-Z`])/)[0] ?? ''
 }
 
 function errorsIndex(): string {

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import type { Channel, ChannelUrl } from './delivery/channel.ts'
+import { readChannelUrl } from './delivery/channel-url.ts'
+import type { Channel } from './delivery/channel.ts'
 import { providers } from './delivery/providers/index.ts'
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
@@ -162,41 +163,11 @@ function readChannels(env: NodeJS.ProcessEnv, mistakes: string[]): Map<string, C
 }
 
 function readChannel(id: string, text: string, mistake: (why: string) => void): Channel | undefined {
-  const known = providers
-    .flatMap(({ schemes }) => schemes)
-    .map((scheme) => `${scheme}:`)
-    .join(', ')
-  const url = parts(text)
-  if (url === undefined) return void mistake(`is not a URL: it starts with one of ${known}, or is off`)
-  const provider = providers.find(({ schemes }) => schemes.includes(url.scheme))
-  if (provider === undefined)
-    return void mistake(`has an unknown provider "${url.scheme}": use one of ${known}, or off`)
-  const kind =
-    provider.kinds.find((kind) => kind === url.path) ??
-    provider.kinds.find((kind) => kind === KIND_BY_ID[id]) ??
-    provider.kinds[0]
-  const result = provider.settings.safeParse(url)
-  if (result.success) return { id, kind, provider, settings: result.data }
-  for (const issue of result.error.issues) mistake(issue.message)
-  return undefined
-}
-
-function parts(text: string): ChannelUrl | undefined {
-  const url = URL.parse(text)
-  if (url === null) return undefined
-  try {
-    return {
-      scheme: url.protocol.slice(0, -1),
-      host: url.hostname,
-      port: url.port === '' ? undefined : Number(url.port),
-      user: url.username === '' ? undefined : decodeURIComponent(url.username),
-      password: url.password === '' ? undefined : decodeURIComponent(url.password),
-      path: decodeURIComponent(url.pathname),
-      query: Object.fromEntries(url.searchParams),
-    }
-  } catch {
-    return undefined
-  }
+  const described = readChannelUrl(text, providers, mistake)
+  if (described === undefined) return undefined
+  const { provider, settings, kinds, limits } = described
+  const kind = kinds.find((kind) => kind === KIND_BY_ID[id]) ?? kinds[0]
+  return kind && { id, kind, provider, settings, limits }
 }
 
 function isTimeZone(name: string): boolean {

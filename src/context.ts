@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { App } from './apps/apps.ts'
 import type { Config } from './config.ts'
 import type { Db, Store } from './db/client.ts'
+import type { DeliveryState } from './db/tables.ts'
 import type { Carrier, Channel } from './delivery/channel.ts'
 import type { Hints } from './hints.ts'
 import type { Live } from './inbox/live.ts'
@@ -16,9 +17,23 @@ export type Context = {
   hints: Hints
   channels: ReadonlyMap<string, OpenChannel>
   live: Live
+  /** Undefined: nobody counts. */
+  metrics?: Metrics
 }
 
 export type OpenChannel = Channel & { carrier: Carrier }
+
+/** Counts what is done; /metrics tells it (metrics.ts). None of them fails or waits, but for `read`. */
+export type Metrics = {
+  /** An attempt or a receipt led deliveries (1 unless told) to that state; `queued`: to another attempt. */
+  deliverySettled(channelId: string, outcome: DeliveryState, count?: number): void
+  receiptsHeard(channelId: string, outcome: 'applied' | 'waiting' | 'ignored', count: number): void
+  /** This node leaves the channel alone, or does so no more. */
+  circuit(channelId: string, isOpen: boolean): void
+  requestDone(door: string, status: number): void
+  /** All of it, with what can be seen in the database, in Prometheus' text format. */
+  read(context: Context): Promise<{ contentType: string; text: string }>
+}
 
 export type Secrets = {
   adminKey: string

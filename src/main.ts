@@ -14,20 +14,23 @@ if (config === undefined) giveUp(mistakes.map((mistake) => `\n  - ${mistake}`).j
 const say = (line: string) => process.stdout.write(`${line}\n`)
 try {
   const { start } = await import('./start.ts')
-  const posthouse = await start(config, say)
   let isStopping = false
   const stop = async (signal: string) => {
     // A second Ctrl-C means now.
     if (isStopping) process.exit(130)
     isStopping = true
     say(`${signal}: stopping …`)
+    const posthouse = await starting
     // Ctrl-C is somebody who waits; SIGTERM comes from what also watches `/readyz`.
     await posthouse.stop({ drain: signal === 'SIGTERM' })
     say('Stopped.')
     process.exit(0)
   }
+  // Before the start: its worker may have begun to send when a signal comes.
   process.on('SIGINT', () => void stop('SIGINT'))
   process.on('SIGTERM', () => void stop('SIGTERM'))
+  const starting = start(config, say)
+  await starting
 } catch (error) {
   giveUp(` ${(error as Error).message}`)
 }

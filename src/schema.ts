@@ -1,8 +1,11 @@
 /** Assembles the GraphQL schema from the slices; printed to schema.graphql by `npm run generate`. */
 import { builder } from './graphql/builder.ts'
 import './apps/graphql.ts'
+import './delivery/graphql.ts'
 import './inbox/graphql.ts'
 import './inbox/graphql-live.ts'
 import './messages/graphql.ts'
+import './messages/graphql-explain.ts'
+import './messages/graphql-recall.ts'
 
 export const schema = builder.toSchema()

@@ -1,10 +1,11 @@
-/** The HTTP server: the documented calls in front, GraphQL beside them, health for whoever watches over us. */
+/** The HTTP server: the documented calls in front, GraphQL beside them, callbacks of providers, health and metrics. */
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { authenticate } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
 import { answers } from './db/client.ts'
+import { callback } from './delivery/callbacks.ts'
 import { Refusal } from './errors.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
@@ -19,6 +20,11 @@ const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
 /** What a request asks for whose target is no path. */
 const NOWHERE = { pathname: '', searchParams: new URLSearchParams() }
+const CALLBACKS = '/callbacks/'
+/** What a request is counted under, by how its path begins. */
+const DOORS = { '/graphql': 'graphql', '/api/': 'rest', [CALLBACKS]: 'callbacks', '/metrics': 'metrics' }
+/** The caller left before there was an answer: nginx counts it so. */
+const CALLER_LEFT = 499
 const REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export type PosthouseServer = {
@@ -54,6 +60,12 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
 
   async function handle(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
     const { pathname: path, searchParams } = URL.parse(`http://localhost${request.url ?? '/'}`) ?? NOWHERE
+    const door = Object.entries(DOORS).find(([start]) => path.startsWith(start))?.[1] ?? 'other'
+    response.once('close', () =>
+      context.metrics?.requestDone(door, response.headersSent ? response.statusCode : CALLER_LEFT),
+    )
+    // Under whatever name a vendor reaches us, through a tunnel perhaps: a callback proves itself, and tells nothing.
+    if (path.startsWith(CALLBACKS)) return receive(request, response, { path, query: searchParams }, requestId)
     if (!isOwnHost(request.headers)) return send(response, 403, { code: 401, msg: '身份验证失败' })
     if (path === '/graphql') {
       response.once('close', () => logDone('graphql', request, response, requestId, {}))
@@ -61,6 +73,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     }
     if (path === '/healthz') return send(response, 200, { status: 'ok' })
     if (path === '/readyz') return ready(response)
+    if (path === '/metrics') return metrics(request, response)
     if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
     await rest(request, response, { path, query: searchParams }, requestId)
   }
@@ -87,6 +100,33 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     if (!request.complete) response.setHeader('connection', 'close')
     send(response, status, body)
     logDone('rest', request, response, requestId, { path: target.path, code: body['code'], msgId: body['msgId'] })
+  }
+
+  /** A provider's call. Its query may hold a secret, and its body whom it is about: neither is logged. */
+  async function receive(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query }: { path: string; query: URLSearchParams },
+    requestId: string,
+  ): Promise<void> {
+    const { status, contentType, body } = await callback(context, path.slice(CALLBACKS.length), {
+      method: request.method ?? '',
+      query,
+      headers: request.headers as RestRequest['headers'],
+      body: () => readBody(request),
+    })
+    if (!request.complete) response.setHeader('connection', 'close')
+    write(response, status, contentType, body)
+    logDone('callback', request, response, requestId, { path })
+  }
+
+  /** For the admin; in development also for whoever calls from this machine, as the pages there. */
+  async function metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const isHere = context.secrets.areMade && isLoopbackPeer(addressOf(request))
+    const viewer = isHere ? undefined : await ask(request.headers.authorization).catch(() => undefined)
+    if (!isHere && viewer?.kind !== 'admin') return send(response, 401, { code: 401, msg: '身份验证失败' })
+    const read = await context.metrics?.read(context)
+    write(response, 200, read?.contentType ?? 'text/plain', read?.text ?? '')
   }
 
   /** One line a request; a subscription's when it ends. */
@@ -146,8 +186,12 @@ function isOwnOrigin({ origin, host }: { origin?: string | undefined; host?: str
  */
 function addressOf({ headers, socket }: IncomingMessage): string | undefined {
   const isForwarded = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
-  const isLocal = /^(::1|(::ffff:)?127\.)/.test(socket.remoteAddress ?? '')
-  return isForwarded || (isLocal && !isLoopbackHost(headers.host)) ? undefined : socket.remoteAddress
+  const isMisled = isLoopbackPeer(socket.remoteAddress) && !isLoopbackHost(headers.host)
+  return isForwarded || isMisled ? undefined : socket.remoteAddress
+}
+
+function isLoopbackPeer(address: string | undefined): boolean {
+  return /^(::1|(::ffff:)?127\.)/.test(address ?? '')
 }
 
 function requestIdOf(request: IncomingMessage): string {
@@ -170,10 +214,11 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array> {
 }
 
 function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {
-  const text = JSON.stringify(body)
-  response
-    .writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) })
-    .end(text)
+  write(response, status, 'application/json; charset=utf-8', JSON.stringify(body))
+}
+
+function write(response: ServerResponse, status: number, contentType: string, text: string): void {
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }).end(text)
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -8,10 +8,13 @@ import type { Config } from './config.ts'
 import type { Context, OpenChannel, Secrets } from './context.ts'
 import { openStore, query, type Store } from './db/client.ts'
 import { migrate } from './db/migrate.ts'
+import { makeHear, type Hearing } from './delivery/receipts.ts'
+import { watchWaiting } from './delivery/waiting-receipts.ts'
 import { startWorker } from './delivery/worker.ts'
 import { openHints } from './hints.ts'
 import { openLive } from './inbox/live.ts'
 import { forgetOldKeys } from './messages/idempotency.ts'
+import { makeMetrics } from './metrics.ts'
 import { loadSample } from './sample.ts'
 import { development, introduce } from './welcome.ts'
 
@@ -55,14 +58,16 @@ export async function start(config: Config, say: (line: string) => void): Promis
 
     const hints = await openHints(store)
     const live = openLive({ db: store.db, hints, log })
-    const channels = openChannels(config, log)
-    const context: Context = { config, secrets, store, db: store.db, log, hints, channels, live }
+    const metrics = makeMetrics()
+    const channels = openChannels(config, { store, log, metrics })
+    const context: Context = { config, secrets, store, db: store.db, log, hints, channels, live, metrics }
     const viewers = await development(context)
     const { startServer } = await loading
     const server = await startServer(context, viewers).catch((error) => {
       throw cannotListen(config, error)
     })
     const worker = startWorker(context)
+    const waitingReceipts = watchWaiting(context)
     const housekeeping = setInterval(() => {
       forgetOldKeys(store.db).catch((error: Error) =>
         log.warn({ why: error.name }, 'old idempotency keys stay for now'),
@@ -83,6 +88,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
         live.close()
         await hints.close()
         for (const { carrier } of channels.values()) await carrier.close()
+        await waitingReceipts.stop()
         await store.close()
       },
     }
@@ -173,11 +179,12 @@ function readMadeSecrets(dataDir: string): { adminKey: string; inboxJwtSecret: s
   return JSON.parse(readFileSync(file, 'utf8'))
 }
 
-function openChannels(config: Config, log: Logger): Map<string, OpenChannel> {
+/** Receipts that a carrier hears over its own connection can be stored from here on. */
+function openChannels(config: Config, hearing: Hearing): Map<string, OpenChannel> {
   return new Map(
-    [...config.channels].map(([id, channel]) => [
-      id,
-      { ...channel, carrier: channel.provider.open(channel.settings, log.child({ channelId: id })) },
-    ]),
+    [...config.channels].map(([id, channel]) => {
+      const log = hearing.log.child({ channelId: id })
+      return [id, { ...channel, carrier: channel.provider.open(channel.settings, log, makeHear(hearing, id)) }]
+    }),
   )
 }

@@ -24,15 +24,16 @@ const MAY_IMPORT: Record<string, string[]> = {
   // From the top down: what starts a Posthouse, then its doors.
   main: ['config', 'load-faster', 'start'],
   'load-faster': [],
-  start: ['config', 'delivery', 'inbox', 'messages', 'sample', 'server', 'welcome'],
+  start: ['config', 'delivery', 'inbox', 'messages', 'metrics', 'sample', 'server', 'welcome'],
   welcome: ['apps', 'directory'],
   sample: ['apps', 'directory', 'templates'],
-  server: ['apps/authenticate.ts', 'graphiql', 'rest', 'schema'],
-  schema: SLICES.flatMap((slice) => [`${slice}/graphql.ts`, `${slice}/graphql-live.ts`]),
+  server: ['apps/authenticate.ts', 'delivery/callbacks.ts', 'graphiql', 'rest', 'schema'],
+  metrics: ['delivery/depth.ts'],
+  schema: SLICES.flatMap((slice) => ['', '-live', '-explain', '-recall'].map((part) => `${slice}/graphql${part}.ts`)),
   rest: [...SLICES.map((slice) => `${slice}/rest.ts`), 'apps', 'messages/input.ts'],
   graphiql: [],
-  // A channel's URL is a setting, and its provider checks it.
-  config: ['delivery/providers'],
+  // A channel's URL is a setting: delivery knows how it is written, and its provider checks it.
+  config: ['delivery/channel-url.ts', 'delivery/providers'],
 
   // The slices, in the order in which a message travels: messages → delivery → inbox.
   // A push goes through delivery; only an app that says "he has read it" reaches the inbox directly.
@@ -54,6 +55,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** Tables that another unit also changes, and why. */
 const SECOND_WRITERS: Record<string, string> = {
   'messages by delivery/fan-out.ts': 'after acceptance it alone moves state, cursor and lease',
+  'messages by delivery/recall.ts': 'a recall that messages began it alone ends, or leaves to a worker',
 }
 
 /** Tests may be longer: much of them are cases, one a line. */

@@ -143,6 +143,13 @@ describe('a secret', () => {
     { CHANNEL_1003: 'u:geheim@mail' },
     { CHANNEL_1003: 'smtp://u:geheim%zz@mail?from=a@b.org' },
     { CHANNEL_1003: '//u:geheim@mail' },
+    { CHANNEL_1003: 'smtp://u:p#geheim@mail?from=a@b.org' },
+    { CHANNEL_1003: 'smtp://u:p#rate=1&geheim@mail?from=a@b.org' },
+    { CHANNEL_1003: 'smtp(smtp://u:geheim@mail)' },
+    { CHANNEL_1003: 'failover(smtp://u:geheim@mail, log:mail)' },
+    { CHANNEL_1003: 'failover(log:, smtq://u:geheim@mail?from=a@b.org)' },
+    { CHANNEL_1003: 'failover(log:mail, smtp://u:p#geheim@mail?from=a@b.org)' },
+    { CHANNEL_1003: 'failover(log:mail, smtp://u:geheim@mail?from=a@b.org' },
     { ADMIN_KEY_FILE: file('geheim') },
   ])('never shows in what is said about it: %j', (env) => {
     const { mistakes } = loadConfig(env)
@@ -157,10 +164,7 @@ describe('a channel', () => {
     expect(channel({ CHANNEL_1003: 'smtps://u:p%40@mail:465?from=a@b.org&fromName=A' }, '1003')).toMatchObject({
       kind: 'mail',
       settings: {
-        secure: true,
-        host: 'mail',
-        port: 465,
-        auth: { user: 'u', pass: 'p@' },
+        server: { secure: true, host: 'mail', port: 465, auth: { user: 'u', pass: 'p@' } },
         from: 'a@b.org',
         fromName: 'A',
       },
@@ -185,5 +189,67 @@ describe('a channel', () => {
     [{ CHANNEL_1003: 'log:pigeon' }, /^CHANNEL_1003 .*log:mail/],
   ])('that is wrong is named with its fix: %j', (env, mistake) => {
     expect(loadConfig(env).mistakes).toEqual([expect.stringMatching(mistake)])
+  })
+})
+
+describe('the limits of a channel', () => {
+  const limits = (url: string) => channel({ CHANNEL_1003: url }, '1003')?.limits
+
+  it('are the usual ones, or those of its provider', () => {
+    expect(limits('log:')).toEqual({ concurrency: 10, rate: undefined, timeoutSeconds: 20, attempts: 12 })
+    expect(limits('smtp://mail?from=a@b.org')?.concurrency).toBe(5)
+  })
+
+  it.each<[string, Record<string, number>]>([
+    [
+      'log:#concurrency=20&rate=100&timeout=15&attempts=8',
+      { concurrency: 20, rate: 100, timeoutSeconds: 15, attempts: 8 },
+    ],
+    ['log:mail#attempts=1', { concurrency: 10, attempts: 1 }],
+    ['log:#concurrency=1000&timeout=120&attempts=50', { concurrency: 1_000, timeoutSeconds: 120, attempts: 50 }],
+    ['log:#concurrency=1&timeout=1', { concurrency: 1, timeoutSeconds: 1 }],
+    ['smtp://mail?from=a@b.org#rate=5/s', { rate: 5, concurrency: 5 }],
+    ['smtp://u:p%23@mail?from=a@b.org&fromName=%23#rate=30/min', { rate: 0.5 }],
+    ['smtp://mail?from=a@b.org#concurrency=9', { concurrency: 9 }],
+    ['log:#rate=0.25', { rate: 0.25 }],
+    ['log:#rate=20%2Fmin', { rate: 1 / 3 }],
+  ])('stand behind the # of its URL: %s', (url, expected) => {
+    expect(limits(url)).toMatchObject(expected)
+  })
+
+  it('leave a # alone that is written %23', () => {
+    const settings = channel({ CHANNEL_1003: 'smtp://u:p%23@mail?from=a@b.org&fromName=%23#rate=1' }, '1003')?.settings
+    expect(settings).toMatchObject({ server: { auth: { pass: 'p#' } }, fromName: '#' })
+  })
+
+  it.each<[string, RegExp]>([
+    ['log:#', /nothing behind its #; write #concurrency=20&rate=100&timeout=15&attempts=8/],
+    ['log:#&', /nothing behind its #/],
+    ['log:#speed=5', /no limit; write #concurrency=20&.* or %23/],
+    ['log:#Rate=5', /no limit; write #concurrency=20&/],
+    ['log:#constructor=5', /no limit; write #concurrency=20&/],
+    ['log:#rate', /unusable rate= behind its #; write .*20\/min/],
+    ['log:#rate=0', /unusable rate=0 .*; write .*20\/min/],
+    ['log:#rate=-1', /unusable rate=-1 /],
+    ['log:#rate=1e9', /unusable rate=1e9 /],
+    ['log:#rate=5/h', /unusable rate=5\/h .*5\/s.*20\/min/],
+    ['log:#rate=999999999', /unusable rate=/],
+    [`log:#rate=${'9'.repeat(400)}`, /unusable rate=/],
+    ['log:#concurrency=0', /unusable concurrency=0 .*from 1 to 1000/],
+    ['log:#concurrency=1001', /unusable concurrency=1001 .*from 1 to 1000/],
+    ['log:#concurrency=2.5', /unusable concurrency=2.5 .*whole number/],
+    ['log:#timeout=121', /unusable timeout=121 .*from 1 to 120/],
+    ['log:#timeout=15s', /unusable timeout=15s .*from 1 to 120/],
+    ['log:#attempts=51', /unusable attempts=51 .*from 1 to 50/],
+    ['log:#attempts=3&attempts=4', /attempts twice .*write it once/],
+    ['log:#attempts=3#rate=5', /unusable attempts=3#rate=5 /],
+  ])('that are wrong are named with their fix: %s', (url, mistake) => {
+    const { mistakes } = loadConfig({ CHANNEL_1003: url })
+    expect(mistakes).toEqual([expect.stringMatching(mistake)])
+    expect(mistakes[0]).toMatch(/^CHANNEL_1003 has /)
+  })
+
+  it('are reported together with what else is wrong', () => {
+    expect(loadConfig({ CHANNEL_1003: 'smtp://mail#rate=x&timeout=0' }).mistakes).toHaveLength(3)
   })
 })

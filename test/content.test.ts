@@ -55,7 +55,8 @@ describe('every kind', () => {
   it.each(Object.keys(contentKinds) as ContentKind[])('ignores unknown members: %s', (kind) => {
     const given = JSON.parse('{"content": "x", "colour": 5, "__proto__": {"title": "polluted"}, "constructor": null}')
     const content = readContent(kind, given, 'p') as Record<string, unknown>
-    expect(Object.keys(content).toSorted()).toEqual(kind === 'sms' ? ['content'] : ['content', 'text', 'title'])
+    const isPlain = kind === 'sms' || kind === 'chat'
+    expect(Object.keys(content).toSorted()).toEqual(isPlain ? ['content'] : ['content', 'text', 'title'])
     expect(content['title']).not.toBe('polluted')
   })
 
@@ -69,6 +70,7 @@ describe('every kind', () => {
       ['site', ['content']],
       ['sms', []],
       ['mail', ['content']],
+      ['chat', []],
     ])
   })
 })

@@ -131,6 +131,14 @@ describe('DATA_DIR', { timeout: TEST_MS }, () => {
     expect(await ended).toMatchObject({ code: 0 })
   })
 
+  it('is given back at a SIGTERM that comes before the start is done', async () => {
+    const dataDir = folder()
+    const posthouse = spawn({ DATA_DIR: dataDir })
+    await eventually(() => posthouse.output().includes('opening'))
+    expect(await posthouse.kill('SIGTERM')).toMatchObject({ code: 0 })
+    expect(existsSync(join(dataDir, 'posthouse.pid'))).toBe(false)
+  })
+
   it('is taken over from a process that was killed, with what it held', async () => {
     const dataDir = folder()
     const killed = await launch({ DATA_DIR: dataDir })

@@ -8,6 +8,8 @@ import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
 export type ChannelContent = {
   /** The channel's id, e.g. `1002`. */
   channelId: string;
+  /** For a group chat. */
+  chat?: ChatContent | null | undefined;
   /** For an e-mail channel. */
   mail?: MailContent | null | undefined;
   /** For the inbox channel. */
@@ -18,6 +20,8 @@ export type ChannelContent = {
 
 /** What a channel carries. */
 export type ChannelKind =
+  /** One post into a group chat (群聊). */
+  | 'CHAT'
   /** E-mail (邮件). */
   | 'MAIL'
   /** The live inbox (站内信). */
@@ -25,18 +29,36 @@ export type ChannelKind =
   /** SMS (短信). */
   | 'SMS';
 
+/** What is posted into the group chat. */
+export type ChatContent = {
+  /** Mention everybody in the chat. */
+  atAll?: boolean | null | undefined;
+  /** Mobile numbers of members to mention; at most 100. */
+  atMobiles?: Array<string> | null | undefined;
+  /** Plain text or Markdown. How long it may be depends on the robot; at most 20 KiB. */
+  content: string;
+  /** Stands above the text; at most 200 characters. */
+  title?: string | null | undefined;
+  /** Link to details: http(s). */
+  website?: string | null | undefined;
+};
+
 /** Accounts on one channel. */
 export type CustomReceiver = {
-  /** Phone numbers, mail addresses or user codes. */
+  /** Phone numbers, mail addresses or user codes. For a group chat any one, to say that it is wanted. */
   accounts: Array<string>;
   /** The channel's id, e.g. `1001`. */
   channelId: string;
 };
 
-/** Where a delivery is. All but QUEUED and SENDING are final. */
+/** Where a delivery is. All but QUEUED and SENDING are final, though a receipt may still correct SENT. */
 export type DeliveryState =
+  /** A recall came before it was sent, or stopped further attempts. */
+  | 'CANCELLED'
   /** All attempts are used up. */
   | 'DEAD'
+  /** The provider's receipt says that it arrived. */
+  | 'DELIVERED'
   /** It grew too old before it could be sent. */
   | 'EXPIRED'
   /** The provider refused it for good, or the account is none. */
@@ -48,7 +70,9 @@ export type DeliveryState =
   /** The provider took it. */
   | 'SENT'
   /** The person has no address on this channel. */
-  | 'SKIPPED';
+  | 'SKIPPED'
+  /** The provider's receipt says that it did not arrive. */
+  | 'UNDELIVERED';
 
 /** Which items; what is left out does not matter. */
 export type InboxFilter = {
@@ -79,6 +103,8 @@ export type ItemChange =
   | 'NEW'
   /** It was read. */
   | 'READ'
+  /** Its sender took it back. */
+  | 'RECALLED'
   /** It was seen. */
   | 'SEEN'
   /** It was taken back. */
@@ -89,7 +115,9 @@ export type ItemChange =
 /** Why an item left the inbox for good. */
 export type ItemGoneReason =
   /** The person deleted it. */
-  | 'DELETED';
+  | 'DELETED'
+  /** Its sender took it back. */
+  | 'RECALLED';
 
 /** What the e-mail says. */
 export type MailContent = {
@@ -101,10 +129,16 @@ export type MailContent = {
 
 /** Where a message is between acceptance and its recipients. */
 export type MessageState =
+  /** Its recipients could not be resolved, time and again. */
+  | 'FAILED'
   /** Every recipient has an item or a delivery. */
   | 'FANNED_OUT'
   /** Its recipients are being resolved, chunk by chunk. */
   | 'FANNING_OUT'
+  /** It has been taken back: see `recall` for what came of it. */
+  | 'RECALLED'
+  /** It is being taken back; nothing new goes out. */
+  | 'RECALLING'
   /** Waits for its `sendTime`. */
   | 'SCHEDULED';
 
@@ -174,6 +208,17 @@ export type PushTemplateMessageInput = {
   /** Values of its variables. Or use `channelParamData` as documented. */
   variables?: Array<TemplateVariable> | null | undefined;
 };
+
+/** What a recall came to on one channel: its worst recipient's lot, from the bottom of this list up. */
+export type RecallResult =
+  /** Nothing went out, and nothing ever will. */
+  | 'CANCELLED'
+  /** Not all is decided yet; the final answer follows. */
+  | 'PENDING'
+  /** It was in inboxes, and is gone from all of them. */
+  | 'RECALLED'
+  /** Some were with the provider already, or may have been. The others were cancelled. */
+  | 'TOO_LATE';
 
 /** Whom to reach: exactly one of the three. */
 export type Receiver =
@@ -292,6 +337,15 @@ export type PushTemplateMessageMutationVariables = Exact<{
 
 
 export type PushTemplateMessageMutation = { pushTemplateMessage: { msgId: string, warnings: Array<string>, isReplay: boolean } };
+
+export type RecallMessageMutationVariables = Exact<{
+  id?: string | number | null | undefined;
+  businessId?: string | null | undefined;
+  reason?: string | null | undefined;
+}>;
+
+
+export type RecallMessageMutation = { recallMessage: { isMore: boolean, messages: Array<{ msgId: string, state: MessageState, recall: { at: string, by: string, reason: string | null, channels: Array<{ channelId: string, result: RecallResult, counts: { cancelled: number, recalled: number, read: number, tooLate: number, pending: number, ended: number } }> } | null }> } };
 
 export type MessageStatusQueryVariables = Exact<{
   id: string | number;
@@ -488,6 +542,34 @@ export const PushTemplateMessageDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<PushTemplateMessageMutation, PushTemplateMessageMutationVariables>;
+export const RecallMessageDocument = new TypedDocumentString(`
+    mutation RecallMessage($id: ID, $businessId: String, $reason: String) {
+  recallMessage(id: $id, businessId: $businessId, reason: $reason) {
+    isMore
+    messages {
+      msgId
+      state
+      recall {
+        at
+        by
+        reason
+        channels {
+          channelId
+          result
+          counts {
+            cancelled
+            recalled
+            read
+            tooLate
+            pending
+            ended
+          }
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RecallMessageMutation, RecallMessageMutationVariables>;
 export const MessageStatusDocument = new TypedDocumentString(`
     query MessageStatus($id: ID!, $first: Int, $after: String) {
   message(id: $id) {

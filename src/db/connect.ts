@@ -62,7 +62,8 @@ export function connect(url: string, { max, statementTimeoutMs, onNotify, onClos
     backoff: false,
     fetch_types: false,
     onnotice: () => {},
-    connection: { application_name: 'posthouse', TimeZone: 'UTC', statement_timeout: statementTimeoutMs },
+    // Compiling a plan costs 20 ms, and every statement here is over sooner (a claim: 3 ms).
+    connection: { application_name: 'posthouse', TimeZone: 'UTC', statement_timeout: statementTimeoutMs, jit: 'off' },
     types: {
       int8: { to: 20, from: [20], serialize: String, parse: Number },
       uuid: { to: 2950, from: [2950], serialize: String, parse: (text: string) => text.replaceAll('-', '') },

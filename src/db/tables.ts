@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm'
 import {
   bigint,
   boolean,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -174,6 +175,12 @@ export const messages = pgTable(
     leaseUntil: time('lease_until'),
     /** Recipients so far: people and bare addresses, each once. For a broadcast: null, it is nobody's and everybody's. */
     recipients: integer('recipients').notNull().default(0),
+    /** How often in a row its fan-out has failed. */
+    failures: smallint('failures').notNull().default(0),
+    /** Set by a recall, which stops the fan-out; the rows are taken back chunk by chunk. */
+    recalledAt: time('recalled_at'),
+    recalledBy: text('recalled_by'),
+    recallReason: text('recall_reason'),
     requestId: text('request_id').notNull(),
     createdAt: createdAt(),
   },
@@ -184,11 +191,11 @@ export const messages = pgTable(
       .where(sql`business_id is not null`),
     index('messages_due')
       .on(t.dueAt)
-      .where(sql`state in ('scheduled', 'fanning_out')`),
+      .where(sql`state in ('scheduled', 'fanning_out', 'recalling')`),
   ],
 )
 
-export type MessageState = 'scheduled' | 'fanning_out' | 'fanned_out'
+export type MessageState = 'scheduled' | 'fanning_out' | 'fanned_out' | 'recalling' | 'recalled' | 'failed'
 
 /** What a message says on one channel: stored once, never per recipient. */
 export const contents = pgTable(
@@ -198,8 +205,8 @@ export const contents = pgTable(
       .notNull()
       .references(() => messages.id),
     channelId: text('channel_id').notNull(),
-    /** What shape it has: `site`, `sms` or `mail`; fixed here, since a channel's settings may change later. */
-    kind: text('kind').$type<'site' | 'sms' | 'mail'>().notNull(),
+    /** What shape it has: `site`, `sms`, `mail` or `chat`; fixed here, since a channel's settings may change later. */
+    kind: text('kind').$type<'site' | 'sms' | 'mail' | 'chat'>().notNull(),
     content: jsonb('content').$type<Record<string, unknown>>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.messageId, t.channelId] })],
@@ -222,12 +229,17 @@ export const idempotencyKeys = pgTable(
 
 // ── How it is carried. Writer: delivery ─────────────────────────────────────────────────────────────────────────────
 
-/** One recipient on one outbound channel. The row is the job: see delivery/queue.ts for its states. */
+/**
+ * One recipient on one outbound channel. The row is the job: see delivery/queue.ts for its states. A claim changes no
+ * indexed column, so that it rewrites the row within its page (HOT); drizzle/0001 leaves room there.
+ */
 export const deliveries = pgTable(
   'deliveries',
   {
     id: uuid('id').primaryKey(),
     messageId: uuid('message_id').notNull(),
+    /** The message's, here so that apps take turns. */
+    appId: text('app_id').notNull(),
     channelId: text('channel_id').notNull(),
     /** The user's code, or for a custom account the account as the caller wrote it. */
     recipient: text('recipient').notNull(),
@@ -238,29 +250,94 @@ export const deliveries = pgTable(
     reason: text('reason'),
     /** The provider's own words on the last attempt. */
     lastError: text('last_error'),
+    /** Its lane: 3 high, 2 normal, 1 low. */
     priority: smallint('priority').notNull(),
     dueAt: time('due_at').notNull(),
+    /** Nobody wants it any more after this. */
+    expiresAt: time('expires_at').notNull(),
     attempts: integer('attempts').notNull().default(0),
+    /** While it lies ahead, a worker has this row. */
     leaseUntil: time('lease_until'),
     /** Fencing token: only the worker that holds it may settle the row. */
     lease: uuid('lease'),
+    /** Workers lost in a row while they had it. */
+    losses: smallint('losses').notNull().default(0),
+    /** An attempt ended without an answer, so the provider may have taken it. */
+    maybeSent: boolean('maybe_sent').notNull().default(false),
+    /** A recall came while a worker had it: it is not tried again. */
+    recallRequested: boolean('recall_requested').notNull().default(false),
     /** The provider's id for what it took. */
     receipt: text('receipt'),
+    /** What happened to it, in order; only ever appended to. */
+    history: jsonb('history').$type<DeliveryEvent[]>().notNull().default([]),
     createdAt: createdAt(),
     settledAt: time('settled_at'),
   },
   (t) => [
     unique('deliveries_recipient').on(t.messageId, t.channelId, t.recipient),
     index('deliveries_due')
-      .on(t.priority.desc().nullsFirst(), t.dueAt)
+      .on(t.channelId, t.priority, t.appId, t.dueAt)
       .where(sql`state = 'queued'`),
-    index('deliveries_leased')
-      .on(t.leaseUntil)
-      .where(sql`state = 'sending'`),
+    index('deliveries_receipt')
+      .on(t.receipt)
+      .where(sql`receipt is not null`),
+    // What somebody may want to look at or to replay.
+    index('deliveries_ended')
+      .on(t.state, t.settledAt.desc().nullsFirst(), t.id.desc().nullsFirst())
+      .where(sql`state in ('dead', 'failed', 'expired', 'undelivered')`),
   ],
 )
 
-export type DeliveryState = 'queued' | 'sending' | 'sent' | 'failed' | 'dead' | 'skipped' | 'expired'
+/** As stored; a `queued` one that a worker has is told as `sending` (delivery/states.ts). */
+export type DeliveryState =
+  | 'queued'
+  | 'sent'
+  | 'delivered'
+  | 'undelivered'
+  | 'failed'
+  | 'dead'
+  | 'skipped'
+  | 'cancelled'
+  | 'expired'
+
+/** One step of a delivery: an attempt, a receipt, a recall, a replay. */
+export type DeliveryEvent = {
+  /** ISO 8601, by the database's clock. */
+  at: string
+  /** Where it led. */
+  state: DeliveryState
+  attempt: number
+  /** Who carried it: the channel's provider, or of a failover the one that was asked. */
+  provider?: string
+  reason?: string
+  /** The provider's words. */
+  why?: string
+}
+
+/** How fast a channel may send, shared by all nodes: a token bucket. See delivery/rate.ts. */
+export const gates = pgTable('gates', {
+  channelId: text('channel_id').primaryKey(),
+  /** Deliveries that may go out at once, as of `refilledAt`. */
+  tokens: doublePrecision('tokens').notNull(),
+  refilledAt: time('refilled_at').notNull().defaultNow(),
+})
+
+/** Receipts that came before the delivery they speak of was noted as sent. */
+export const receipts = pgTable(
+  'receipts',
+  {
+    id: uuid('id').primaryKey(),
+    channelId: text('channel_id').notNull(),
+    /** Of which delivery: by the provider's id, and perhaps the address. One that names our own id never waits. */
+    receipt: text('receipt').notNull(),
+    address: text('address'),
+    state: text('state').$type<'delivered' | 'undelivered'>().notNull(),
+    why: text('why'),
+    at: time('at'),
+    createdAt: createdAt(),
+  },
+  (t) => [index('receipts_age').on(t.createdAt)],
+)
 
 // ── What is shown. Writer: inbox ────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,7 +373,7 @@ export const items = pgTable(
     seenAt: time('seen_at'),
     readAt: time('read_at'),
     archivedAt: time('archived_at'),
-    /** Set when the person deleted it: a tombstone, so that other devices learn of it. */
+    /** Set when the person deleted it or the app recalled it: a tombstone, so that other devices learn of it. */
     deletedAt: time('deleted_at'),
   },
   (t) => [
@@ -309,7 +386,7 @@ export const items = pgTable(
   ],
 )
 
-export type ItemChange = 'new' | 'seen' | 'read' | 'unread' | 'archived' | 'unarchived' | 'deleted'
+export type ItemChange = 'new' | 'seen' | 'read' | 'unread' | 'archived' | 'unarchived' | 'deleted' | 'recalled'
 
 /** One row a push to all on the site channel. `seq` follows commit order, so that a cursor on it skips nothing. */
 export const broadcasts = pgTable(
@@ -319,6 +396,8 @@ export const broadcasts = pgTable(
     messageId: uuid('message_id').notNull().unique(),
     appId: text('app_id').notNull(),
     msgType: text('msg_type').notNull(),
+    /** A recalled one is copied to nobody any more. */
+    recalledAt: time('recalled_at'),
     createdAt: createdAt(),
   },
   (t) => [index('broadcasts_created').on(t.createdAt)],

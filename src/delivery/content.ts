@@ -1,9 +1,10 @@
 /** What a message can say on a channel: the documented contents, their limits, and the form in which they are kept. */
 import { z } from 'zod'
 import { check, checkText, codePoints, rule } from '../check.ts'
+import { phone } from '../directory/address.ts'
 import { sanitiseMail, sanitiseSite } from './sanitise.ts'
 
-export type ContentKind = 'site' | 'sms' | 'mail'
+export type ContentKind = 'site' | 'sms' | 'mail' | 'chat'
 
 /** An inbox item. `content` is sanitised HTML, `text` the same as plain text. */
 export type SiteContent = { title: string; content: string; text: string; website?: string }
@@ -15,10 +16,22 @@ export type SmsContent = {
 }
 /** An e-mail. `content` is sanitised HTML, `text` its plain alternative. */
 export type MailContent = { title: string; content: string; text: string }
+/** One post into a group chat, for everybody in it. `content` is plain text or Markdown. */
+export type ChatContent = {
+  title?: string
+  content: string
+  website?: string
+  /** Whom the post is to call, in E.164. */
+  atMobiles?: string[]
+  atAll?: boolean
+}
 
 const SITE_CONTENT_BYTES = 64 * 1024
 const MAIL_CONTENT_BYTES = 512 * 1024
 const SMS_CONTENT_LENGTH = 1_000
+/** The longest post that any of the robots takes. What a channel's own robot takes, its provider tells (`measure`). */
+const CHAT_CONTENT_BYTES = 20 * 1024
+const AT_MOBILES = 100
 const TITLE_LENGTH = 200
 /** Without a title: so much of the text. */
 const TITLE_FROM_TEXT_LENGTH = 40
@@ -52,7 +65,7 @@ const title = optional(text(TITLE_LENGTH).transform(oneLine))
 
 const site = z.object({
   title,
-  content: html(SITE_CONTENT_BYTES),
+  content: within(SITE_CONTENT_BYTES),
   website: optional(
     text(WEBSITE_LENGTH)
       .trim()
@@ -82,16 +95,46 @@ const sms = z
     rule('templateData 和 content 至少填一项', 'needs templateData, content or both'),
   )
 
-const mail = z.object({ title, content: html(MAIL_CONTENT_BYTES) })
+const mail = z.object({ title, content: within(MAIL_CONTENT_BYTES) })
+
+const mobile = z.string().transform((given, context) => {
+  if (given.trim() === '') return undefined
+  const number = phone(given)
+  if (number === undefined) context.addIssue({ code: 'custom', ...rule('不是手机号', 'is no mobile number') })
+  return number
+})
+
+const chat = z.object({
+  title,
+  content: within(CHAT_CONTENT_BYTES).refine((words) => /\S/.test(words), rule('不能为空', 'must not be blank')),
+  website: optional(
+    text(WEBSITE_LENGTH)
+      .trim()
+      // A path means a page of whoever shows the inbox; a chat has no such pages.
+      .refine(
+        (website) => isWebsite(website) && !website.startsWith('/'),
+        rule('应为 http(s) 地址（不含用户名密码）', 'must be an http(s) address without credentials'),
+      ),
+  ),
+  atMobiles: optional(
+    z
+      .array(mobile)
+      .max(AT_MOBILES)
+      .transform((numbers) => [...new Set(numbers.filter((number) => number !== undefined))])
+      .transform((numbers) => (numbers.length === 0 ? undefined : numbers)),
+  ),
+  atAll: optional(z.boolean()),
+})
 
 /** One row a kind: its documented input, and which of its top-level members are HTML (all others are plain text). */
 export const contentKinds = {
   site: { input: site, htmlFields: ['content'] },
   sms: { input: sms, htmlFields: [] },
   mail: { input: mail, htmlFields: ['content'] },
+  chat: { input: chat, htmlFields: [] },
 } as const satisfies Record<ContentKind, { input: z.ZodType; htmlFields: readonly string[] }>
 
-type Contents = { site: SiteContent; sms: SmsContent; mail: MailContent }
+type Contents = { site: SiteContent; sms: SmsContent; mail: MailContent; chat: ChatContent }
 
 /**
  * Reads one channel's content as documented and gives the form to store: limits kept, HTML sanitised, title filled in.
@@ -103,6 +146,10 @@ export function readContent(kind: ContentKind, value: unknown, path: string): Co
   checkText(value, path)
   const at = `${path}.content`
   if (kind === 'sms') return stripAbsent(check(sms, value, path)) as SmsContent
+  if (kind === 'chat') {
+    const { title, ...rest } = check(chat, value, path)
+    return stripAbsent({ title: title || undefined, ...rest }) as ChatContent
+  }
   if (kind === 'mail') {
     const { title, content } = check(mail, value, path)
     const { html, text } = sanitiseMail(content, at)
@@ -121,7 +168,7 @@ function text(maximum: number) {
   )
 }
 
-function html(maximumBytes: number) {
+function within(maximumBytes: number) {
   const kib = maximumBytes / 1024
   return z
     .string()
@@ -145,7 +192,8 @@ function oneLine(title: string): string {
   return title.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim()
 }
 
-function titleFrom(text: string): string {
+/** The start of a text, as one line, for where a title is needed and none was given. */
+export function titleFrom(text: string): string {
   // Two units hold any code point, so a cut there cannot split one that is kept.
   const start = oneLine(text)
     .replace(/ {2,}/g, ' ')

@@ -1,33 +1,32 @@
 /**
  * The queue of deliveries. The row is the job:
  *
- *   queued ── claim ──▶ sending ── sent ──▶ sent
- *     ▲                   │ ├── failed ───▶ failed    the provider said never, or the channel is gone
- *     └──── retry later ──┘ ├── retry ────▶ dead      attempts used up
- *                           └───────────▶ expired   too old to be worth sending, now or at the next attempt
+ *   queued ── claim ──▶ (leased) ── sent ──▶ sent ── receipt ──▶ delivered | undelivered
+ *     ▲                   │ ├── failed ───▶ failed      the provider said never, or the channel is gone
+ *     │                   │ ├── retry ────▶ dead        attempts used up
+ *     └──── retry later ──┘ ├───────────▶ expired       too old to be worth sending, now or at the next attempt
+ *     │                     └── recalled ─▶ cancelled
+ *     ├── recall ─▶ cancelled
  *   skipped  from the start: the person has no address on this channel
  *   failed   from the start: the account named nobody
+ *   dead, failed, expired ── replay ──▶ queued
  *
- * A claim takes a lease with a token of its own; only its holder may settle. A lease that runs out (the worker died)
- * makes the row claimable again: at least once, with the same delivery id as dedupe key.
+ * A claim takes a lease with a token of its own; only its holder may settle. It leaves `state` alone, so that it changes
+ * no indexed column and costs no index entry. A lease that runs out (the worker died) makes the row claimable again: at
+ * least once, with the same delivery id as dedupe key. A row that has lost two workers in a row is taken alone from then
+ * on: if it is what kills them, it takes no neighbours along.
  */
-import { sql } from 'drizzle-orm'
-import { query, type Db } from '../db/client.ts'
+import { sql, type SQL } from 'drizzle-orm'
+import { hot, query, texts, type Db, type Store } from '../db/client.ts'
 import type { DeliveryState } from '../db/tables.ts'
-import type { Outcome } from './channel.ts'
-import type { ContentKind } from './content.ts'
+import type { Plan } from './lanes.ts'
 
-/** Longer than claim, attempt and settlement may take together (worker.ts), so that a living worker never loses its row. */
-const LEASE_SECONDS = 30
-/** With the back-off below the last attempt comes three to six hours after the first: a mail server may be down so long. */
-export const MAX_ATTEMPTS = 12
-const BACK_OFF_FIRST_SECONDS = 2
-const BACK_OFF_FACTOR = 4
-const BACK_OFF_MOST_SECONDS = 3_600
+/** A worker that is not heard of for so long is taken for dead. A living one renews its leases every third of it. */
+export const LEASE_SECONDS = 30
 /** Nobody wants yesterday's SMS. */
-const MAX_AGE_SECONDS = 86_400
-/** Of a provider's words and receipts so much is kept. */
-const WORDS_LENGTH = 500
+export const MAX_AGE_SECONDS = 86_400
+/** So many workers lost in a row make a row suspect. */
+const SUSPECT_AFTER = 2
 
 export type NewDelivery = {
   id: string
@@ -39,144 +38,210 @@ export type NewDelivery = {
   reason: string | null
 }
 
-/** Fragment of the accept and fan-out statements: puts `:deliveries`. Expects a CTE `message (id, priority, due_at)`. */
+/** Fragment of the accept and fan-out statements: puts `:deliveries`. Expects a CTE `message (id, app_id, priority, due_at)`. */
 export const putDeliveries = sql`
   put_deliveries as (
     insert into deliveries (
-      id, message_id, channel_id, recipient, user_code, address, state, reason, priority, due_at, settled_at
+      id, message_id, app_id, channel_id, recipient, user_code, address, state, reason, priority, due_at, expires_at,
+      settled_at
     )
-    select new.id, message.id, new."channelId", new.recipient, new."userCode", new.address, new.state, new.reason,
-      message.priority, message.due_at, case when new.state <> 'queued' then now() end
+    select new.id, message.id, message.app_id, new."channelId", new.recipient, new."userCode", new.address, new.state,
+      new.reason, message.priority, message.due_at, now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS))}),
+      case when new.state <> 'queued' then now() end
     from message, jsonb_to_recordset(${sql.placeholder('deliveries')}::jsonb) as new (
       id uuid, "channelId" text, recipient text, "userCode" text, address text, state text, reason text
     )
   )`
 
+/** A row is free to be claimed: nobody has it, or whoever had it is taken for dead. */
+export const isFree = sql`(lease_until is null or lease_until < now())`
+
+/** A delivery's state as people are told it: a queued one that a worker has is `sending`. */
+export type ToldState = DeliveryState | 'sending'
+export const toldState = sql`case when deliveries.state = 'queued' and lease_until > now() then 'sending' else deliveries.state end`
+
 export type Claimed = {
   id: string
   messageId: string
-  channelId: string
+  appId: string
+  priority: number
   address: string
-  kind: ContentKind
-  content: Record<string, unknown>
   /** This one included. */
   attempts: number
+  /** Workers lost in a row. */
+  losses: number
   isTooOld: boolean
+  /** Who may have taken it, at the last attempt without an answer. */
+  maybeVia: string | null
   lease: string
 }
 
-/**
- * Takes up to `limit` deliveries, leased to `lease` (a new one for every claim): first those whose worker died, so that a
- * long queue cannot keep them waiting, then what is due, high priority first.
- */
-export function claim(db: Db, lease: string, limit: number): Promise<Claimed[]> {
-  return query<Claimed>(
-    db,
-    sql`
-      with orphaned as (
-        select id from deliveries
-        where state = 'sending' and lease_until < now()
-        limit ${limit}
-        for update skip locked
-      ),
-      ready as (
-        select id from deliveries
-        where state = 'queued' and due_at <= now()
-        order by priority desc nulls first, due_at
-        limit ${limit}
-        for update skip locked
-      ),
-      due as (
-        select id from orphaned union all select id from ready limit ${limit}
-      )
-      update deliveries
-      set state = 'sending', attempts = attempts + 1, lease = ${lease},
-        lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-      from due, contents
-      where deliveries.id = due.id and contents.message_id = deliveries.message_id
-        and contents.channel_id = deliveries.channel_id
-      returning deliveries.id, deliveries.message_id as "messageId", deliveries.channel_id as "channelId",
-        deliveries.address, contents.kind, contents.content, deliveries.attempts, deliveries.lease,
-        deliveries.created_at < now() - make_interval(secs => ${MAX_AGE_SECONDS}) as "isTooOld"`,
-  )
-}
+/** What a claim does to a row. A lease that is still there is a dead worker's: nobody knows how far it had got. */
+const takeOver = sql`
+  attempts = attempts + 1,
+  losses = case when deliveries.lease is null then 0 else losses + 1 end,
+  maybe_sent = maybe_sent or deliveries.lease is not null,
+  history = case
+    when deliveries.lease is null then history
+    else history || jsonb_build_object('at', now(), 'state', 'queued', 'attempt', attempts, 'reason', 'WORKER_LOST')
+  end,
+  lease = ${sql.placeholder('lease')}::uuid,
+  lease_until = now() + make_interval(secs => ${sql.raw(String(LEASE_SECONDS))})`
 
-export type Settlement = {
-  state: DeliveryState
-  reason: string | null
-  /** The provider's words. */
-  error: string | null
-  receipt: string | null
-  /** Seconds until the next attempt. */
-  delay: number
-}
-
-/** For a delivery that nobody wants any more. */
-export const TOO_OLD: Settlement = { state: 'expired', reason: 'TOO_OLD', error: null, receipt: null, delay: 0 }
-
-/** Where a delivery goes after its attempt number `attempts`. */
-export function after(outcome: Outcome, attempts: number): Settlement {
-  if (outcome.outcome === 'sent')
-    return { state: 'sent', reason: null, error: null, receipt: outcome.receipt ?? null, delay: 0 }
-  if (outcome.outcome === 'failed')
-    return { state: 'failed', reason: outcome.reason, error: outcome.why, receipt: null, delay: 0 }
-  if (attempts >= MAX_ATTEMPTS)
-    return { state: 'dead', reason: 'ATTEMPTS_USED_UP', error: outcome.why, receipt: null, delay: 0 }
-  return {
-    state: 'queued',
-    reason: 'RETRYING',
-    error: outcome.why,
-    receipt: null,
-    delay: delayOf(outcome.afterSeconds, attempts),
-  }
-}
-
-/** What the provider asks for, within reason: it may be any number that a server sent. Otherwise our own back-off. */
-function delayOf(asked: number | undefined, attempts: number): number {
-  if (asked === undefined || Number.isNaN(asked)) return backOff(attempts)
-  return Math.min(Math.max(asked, BACK_OFF_FIRST_SECONDS), MAX_AGE_SECONDS)
-}
-
-/** Exponential with jitter, so that what failed together does not come back together. */
-function backOff(attempts: number): number {
-  const seconds = Math.min(BACK_OFF_FIRST_SECONDS * BACK_OFF_FACTOR ** (attempts - 1), BACK_OFF_MOST_SECONDS)
-  return seconds * (0.5 + Math.random() / 2)
-}
+const claimedColumns = sql`
+  deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
+  deliveries.address, deliveries.attempts, deliveries.losses, deliveries.lease,
+  deliveries.expires_at < now() as "isTooOld",
+  case when maybe_sent then (
+    select step->>'provider' from jsonb_array_elements(history) with ordinality as steps (step, place)
+    where step->>'reason' = 'AMBIGUOUS' order by place desc limit 1
+  ) end as "maybeVia"`
 
 /**
- * Settles one attempt; false when the lease has meanwhile gone to another worker, whose word counts. A delivery that
- * would be too old at its next attempt expires now.
+ * Lanes and apps with anything queued are found by one index probe each (`turn`), so that a long queue of one app costs
+ * the others nothing. In a lane every app gets an equal part, beginning with the one after whom the last claim ended. An
+ * owed lane goes first, then the higher one; what a lane takes beyond the slots kept for it comes out of the pool.
+ * The rows go by their place (ctid), as an array: a join with what has a LIMIT unknown to the planner would read the
+ * whole table, and looking each up by id costs a tenth of all. Whoever moved between snapshot and lock is passed over.
  */
-export async function settle(db: Db, delivery: Pick<Claimed, 'id' | 'lease'>, to: Settlement): Promise<boolean> {
-  const isQueued = sql`${to.state} = 'queued'`
-  const endsTooOld = sql`(${isQueued} and created_at + make_interval(secs => ${MAX_AGE_SECONDS}) < now() + make_interval(secs => ${to.delay}))`
-  const rows = await query(
-    db,
-    sql`
-      update deliveries
-      set state = case when ${endsTooOld} then ${TOO_OLD.state} else ${to.state} end,
-        reason = case when ${endsTooOld} then ${TOO_OLD.reason} else ${to.reason} end,
-        last_error = case when ${to.state} = 'expired' then last_error else ${words(to.error)} end,
-        receipt = ${words(to.receipt)}, lease = null, lease_until = null,
-        due_at = case when ${isQueued} then now() + make_interval(secs => ${to.delay}) else due_at end,
-        settled_at = case when ${isQueued} and not ${endsTooOld} then null else now() end
-      where id = ${delivery.id} and lease = ${delivery.lease} and state = 'sending'
-      returning id`,
+const claimStatement = hot<Claimed, ClaimParams>(sql`
+  with recursive turn as (
+    (
+      select priority, app_id from deliveries
+      where channel_id = ${sql.placeholder('channelId')} and state = 'queued'
+      order by priority, app_id
+      limit 1
+    )
+    union all
+    select next.priority, next.app_id
+    from turn cross join lateral (
+      select priority, app_id from deliveries
+      where channel_id = ${sql.placeholder('channelId')} and state = 'queued'
+        and (priority, app_id) > (turn.priority, turn.app_id)
+      order by priority, app_id
+      limit 1
+    ) as next
+  ),
+  lane as (
+    select * from jsonb_to_recordset(${sql.placeholder('lanes')}::jsonb) as given (
+      priority smallint, kept int, "isOwed" boolean, "afterApp" text
+    )
+  ),
+  part as (
+    select turn.priority, turn.app_id, lane.kept, lane."isOwed",
+      row_number() over (
+        partition by turn.priority order by turn.app_id <= lane."afterApp", turn.app_id
+      ) as place,
+      ceil(
+        least(lane.kept + ${sql.placeholder('pool')}::int, ${sql.placeholder('total')}::int)
+          / (count(*) over (partition by turn.priority))::numeric
+      )::int as each
+    from turn join lane using (priority)
+  ),
+  ready as (
+    select part.priority, part.app_id, part.kept, part."isOwed", part.place, picked.row_at, row_number() over (partition by part.priority, part.app_id order by picked.due_at) as round
+    from part cross join lateral (
+      select ctid as row_at, due_at from deliveries
+      where channel_id = ${sql.placeholder('channelId')} and state = 'queued' and priority = part.priority
+        and app_id = part.app_id and due_at <= now() and ${isFree} and not recall_requested
+        and (losses >= ${sql.raw(String(SUSPECT_AFTER))}) = ${sql.placeholder('isSuspect')}::boolean
+      order by due_at
+      limit part.each
+      for update skip locked
+    ) as picked
+  ),
+  ranked as (
+    select *, row_number() over (partition by priority order by round, place) as rank from ready
+  ),
+  shared as (
+    select *, row_number() over (
+      partition by rank > kept order by ("isOwed" and rank = 1) desc, priority desc, rank
+    ) as place_in_pool
+    from ranked
+  ),
+  chosen as (
+    select row_at from shared
+    where rank <= kept or place_in_pool <= ${sql.placeholder('pool')}::int
+    order by ("isOwed" and rank = 1) desc, priority desc, rank
+    limit ${sql.placeholder('total')}::int
   )
-  return rows.length > 0
+  update deliveries set ${takeOver}
+  where deliveries.ctid = any(array(select row_at from chosen))
+  returning ${claimedColumns}`)
+
+type ClaimParams = {
+  channelId: string
+  lanes: string
+  pool: number
+  total: number
+  isSuspect: boolean
+  lease: string
 }
 
-/** A provider's words as PostgreSQL can store them: a server may send anything, and a row must not fail to settle for it. */
-function words(text: string | null): string | null {
-  return text === null ? null : text.replaceAll('\0', '').slice(0, WORDS_LENGTH).toWellFormed()
+/** Takes what is due on a channel, as far as `plan` goes, leased to `lease` (a new one for every claim). */
+export function claim(
+  store: Pick<Store, 'run'>,
+  channelId: string,
+  { lanes, pool, total }: Plan,
+  lease: string,
+  isSuspect = false,
+): Promise<Claimed[]> {
+  return claimStatement(store, { channelId, lanes: JSON.stringify(lanes), pool, total, isSuspect, lease })
 }
+
+/**
+ * Takes up to `most` more of the same message for each of `claimed`, to go out with it in one call. Fanned out together
+ * they are due together: that is what finds them in the index.
+ */
+export function claimAlike(
+  store: Pick<Store, 'run'>,
+  channelId: string,
+  claimed: readonly Claimed[],
+  most: number,
+  lease: string,
+): Promise<Claimed[]> {
+  const ids = [...new Map(claimed.map(({ messageId, id }) => [messageId, id])).values()]
+  return claimAlikeStatement(store, { channelId, ids: JSON.stringify(ids), most, lease })
+}
+
+const claimAlikeStatement = hot<Claimed, { channelId: string; ids: string; most: number; lease: string }>(sql`
+  with chosen as (
+    select more.id
+    from deliveries as alike
+    cross join lateral (
+      select id from deliveries
+      where channel_id = ${sql.placeholder('channelId')} and state = 'queued' and priority = alike.priority
+        and app_id = alike.app_id and due_at = alike.due_at and message_id = alike.message_id
+        and attempts = 0 and lease is null and due_at <= now() and not recall_requested
+      limit ${sql.placeholder('most')}::int
+      for update skip locked
+    ) as more
+    where alike.id = any(array(select jsonb_array_elements_text(${sql.placeholder('ids')}::jsonb)::uuid))
+  )
+  update deliveries set ${takeOver}
+  where deliveries.id = any(array(select id from chosen))
+  returning ${claimedColumns}`)
 
 /** Gives the rows of a claim back as they were: nothing of it has been tried. */
-export async function giveBack(db: Db, lease: string): Promise<void> {
+export async function giveBack(db: Db, lease: string, ids?: readonly string[]): Promise<void> {
+  const only: SQL = ids === undefined ? sql`true` : sql`id = any(${texts(ids)}::uuid[])`
   await query(
     db,
     sql`
-      update deliveries set state = 'queued', attempts = attempts - 1, lease = null, lease_until = null
-      where lease = ${lease} and state = 'sending'`,
+      update deliveries set attempts = attempts - 1, lease = null, lease_until = null
+      where lease = ${lease} and state = 'queued' and ${only}`,
   )
+}
+
+/** Renews leases that are still held; gives the ids of those. A row that is missing has gone to another worker. */
+export async function renew(db: Db, held: readonly Pick<Claimed, 'id' | 'lease'>[]): Promise<Set<string>> {
+  const rows = await query<{ id: string }>(
+    db,
+    sql`
+      update deliveries set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+      from jsonb_to_recordset(${JSON.stringify(held)}::jsonb) as held (id uuid, lease uuid)
+      where deliveries.id = held.id and deliveries.lease = held.lease and state = 'queued'
+      returning deliveries.id`,
+  )
+  return new Set(rows.map(({ id }) => id))
 }

@@ -1,44 +1,53 @@
-/** The worker of a node: fans out messages that are due and carries deliveries. Wakes on a hint, and on a beat without one. */
-import { randomUUIDv7 } from 'node:crypto'
+/**
+ * The worker of a node: fans out messages that are due and carries deliveries, each channel in a loop of its own. The
+ * loops wake on a hint, and on a slow beat without one; they sleep only when nothing is due.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
-import type { Outcome } from './channel.ts'
+import { makeBell, type Bell } from './bell.ts'
+import { carry } from './carry.ts'
 import { fanOutNext } from './fan-out.ts'
-import { after, claim, giveBack, MAX_ATTEMPTS, settle, TOO_OLD, type Claimed, type Settlement } from './queue.ts'
+import { LEASE_SECONDS, renew } from './queue.ts'
+import { tidy } from './tidy.ts'
+import { whyOf } from './words.ts'
 
 /** How late scheduled work may start when no hint comes. */
 const BEAT_MS = 500
-/** Attempts under way at once on a node. */
-const CONCURRENCY = 10
-/** An attempt longer than this counts as unanswered. The lease (queue.ts) leaves time for claiming and settling around it. */
-const ATTEMPT_MS = 20_000
 /** After trouble with the database. */
 const PAUSE_MS = 1_000
-/** What has been sent should not be sent again because the database was away for a moment when it was to be noted. */
-const SETTLE_TRIES = 3
+const RENEW_MS = (LEASE_SECONDS * 1_000) / 3
+const TIDY_MS = 2_000
+/** At a stop, attempts under way get so long to end before they are cut off. */
+const DRAIN_MS = 10_000
 
 export type Worker = {
-  /** Claims nothing more, lets attempts under way end (none takes longer than ATTEMPT_MS), gives back what was not begun. */
+  /** Claims nothing more, and lets attempts under way end or cuts them off after 10 s; what was not begun is given back. */
   stop(): Promise<void>
+  /** Channels whose provider is left alone for a while, because it did not answer. */
+  openCircuits(): string[]
 }
 
-/** Starts working; both loops sleep only when nothing is due. An attempt that takes longer than `attemptMs` is given up. */
-export function startWorker(context: Context, attemptMs = ATTEMPT_MS): Worker {
-  const { log, hints, db } = context
+export function startWorker(context: Context): Worker {
+  const { db, log, hints, channels } = context
   const stopping = new AbortController()
-  const bells = { fanOut: makeBell(), carrying: makeBell() }
+  const bells: Bell[] = []
+  const newBell = () => {
+    const bell = makeBell()
+    bells.push(bell)
+    return bell
+  }
   const ring = () => {
-    for (const bell of Object.values(bells)) bell.ring()
+    for (const bell of bells) bell.ring()
   }
   hints.on((hint) => {
     if (hint.kind === 'work' || hint.kind === 'gap') ring()
   })
 
-  /** Repeats `step` while it finds work. */
-  async function loop(name: string, bell: Bell, step: () => Promise<boolean>) {
+  /** Repeats `step` while it finds work, else waits for the bell or so long. */
+  async function loop(name: string, bell: Bell, beatMs: number, step: () => Promise<boolean>) {
     while (!stopping.signal.aborted) {
       try {
-        if (!(await step())) await bell.wait(BEAT_MS)
+        if (!(await step())) await bell.wait(beatMs)
       } catch (error) {
         log.error({ why: whyOf(error) }, `worker: ${name} failed; trying again`)
         // Not cut short by hints: they would make a lasting fault spin.
@@ -47,134 +56,48 @@ export function startWorker(context: Context, attemptMs = ATTEMPT_MS): Worker {
     }
   }
 
-  const underWay = new Set<Promise<void>>()
-  async function carrySome(): Promise<boolean> {
-    // One lease a claim: were it one a worker, a late attempt of its own could pass for the holder.
-    const lease = randomUUIDv7()
-    const claimed = await claim(db, lease, CONCURRENCY - underWay.size).catch(async (error) => {
-      // It may have been made all the same.
-      await giveBack(db, lease).catch(() => {})
-      throw error
-    })
-    if (stopping.signal.aborted) {
-      await giveBack(db, lease)
-      return false
+  // What the inbox shows is put there by fan-out itself.
+  const outbound = [...channels.values()].filter(({ kind }) => kind !== 'site')
+  const carrying = outbound.map((channel) => ({
+    id: channel.id,
+    ...carry(context, channel, newBell(), stopping.signal),
+  }))
+
+  /** A process that was stopped for a while finds here that others have taken its rows. */
+  async function renewLeases(): Promise<boolean> {
+    for (const { held, lost } of carrying) {
+      const mine = held()
+      if (mine.length === 0) continue
+      const still = await renew(db, mine)
+      lost(new Set(mine.map(({ id }) => id).filter((id) => !still.has(id))))
     }
-    for (const delivery of claimed) {
-      const attempt = carry(context, delivery, attemptMs)
-        .catch((error) =>
-          log.error({ deliveryId: delivery.id, why: whyOf(error) }, 'worker: not settled; the lease will run out'),
-        )
-        .finally(() => underWay.delete(attempt))
-      underWay.add(attempt)
-    }
-    if (underWay.size >= CONCURRENCY) await Promise.race(underWay)
-    return claimed.length > 0
+    return false
   }
 
-  const loops = [loop('fan-out', bells.fanOut, () => fanOutNext(context)), loop('carrying', bells.carrying, carrySome)]
+  const configured = outbound.map(({ id }) => id)
+  const stopped = makeBell()
+  bells.push(stopped)
+  const loops = [
+    loop('fan-out', newBell(), BEAT_MS, () => fanOutNext(context)),
+    loop('tidying', newBell(), TIDY_MS, async () => (await tidy(db, configured)) > 0),
+    ...carrying.map((one) => one.loop()),
+  ]
+  const renewing = setInterval(() => {
+    renewLeases().catch((error) => log.warn({ why: whyOf(error) }, 'worker: leases not renewed; trying again'))
+  }, RENEW_MS)
+
   return {
     async stop() {
       stopping.abort()
       ring()
       await Promise.all(loops)
-      await Promise.all(underWay)
+      const cutOff = setTimeout(() => {
+        for (const one of carrying) one.abort()
+      }, DRAIN_MS)
+      await Promise.all(carrying.map((one) => one.ended()))
+      clearTimeout(cutOff)
+      clearInterval(renewing)
     },
+    openCircuits: () => carrying.filter((one) => one.isOpen()).map(({ id }) => id),
   }
-}
-
-type Bell = ReturnType<typeof makeBell>
-
-/** Waits a while, or until rung; a ring that comes while nobody waits cuts the next wait short. */
-function makeBell() {
-  let isRung = false
-  let wake = () => {}
-  return {
-    ring() {
-      isRung = true
-      wake()
-    },
-    async wait(milliseconds: number) {
-      if (!isRung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, milliseconds)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      isRung = false
-    },
-  }
-}
-
-/** One attempt: send, then settle by its outcome. */
-async function carry(context: Context, delivery: Claimed, attemptMs: number): Promise<void> {
-  const settlement = await settlementOf(context, delivery, attemptMs)
-  const isMine = await settleSurely(context, delivery, settlement)
-  const { id: deliveryId, messageId, channelId, attempts } = delivery
-  const fields = { deliveryId, messageId, channelId, attempts, state: settlement.state }
-  if (!isMine) context.log.warn(fields, 'delivery: settled too late, another worker has it')
-  else if (settlement.state === 'sent') context.log.debug(fields, 'delivery: sent')
-  else
-    context.log.warn(
-      { ...fields, reason: settlement.reason, why: hideAddresses(settlement.error ?? '') },
-      'delivery: not sent',
-    )
-}
-
-async function settlementOf(context: Context, delivery: Claimed, attemptMs: number): Promise<Settlement> {
-  if (delivery.isTooOld) return TOO_OLD
-  // Attempts count from the claim, so that a delivery which kills its worker comes to an end as well.
-  if (delivery.attempts > MAX_ATTEMPTS)
-    return after({ outcome: 'retry', why: 'no worker survived it' }, delivery.attempts)
-  return after(await attempt(context, delivery, attemptMs), delivery.attempts)
-}
-
-async function settleSurely({ db }: Context, delivery: Claimed, settlement: Settlement): Promise<boolean> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await settle(db, delivery, settlement)
-    } catch (error) {
-      if (tries === SETTLE_TRIES) throw error
-      await sleep(PAUSE_MS)
-    }
-  }
-}
-
-async function attempt({ channels }: Context, delivery: Claimed, attemptMs: number): Promise<Outcome> {
-  const channel = channels.get(delivery.channelId)
-  // A channel's settings may have changed since the message was accepted.
-  if (channel?.kind !== delivery.kind) {
-    const why =
-      channel === undefined ? 'is not configured' : `carries ${channel.kind} now, and this is ${delivery.kind}`
-    return { outcome: 'failed', reason: 'NO_CHANNEL', why: `channel ${delivery.channelId} ${why}` }
-  }
-  const deadline = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const noAnswer = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ outcome: 'retry', why: `no answer within ${attemptMs} ms` })
-      deadline.abort()
-    }, attemptMs)
-  })
-  try {
-    return await Promise.race([channel.carrier.send(delivery, deadline.signal), noAnswer])
-  } catch (error) {
-    return { outcome: 'retry', why: (error as Error).message }
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-/** What went wrong at the root: an error around it may carry the statement with its parameters, addresses among them. */
-function whyOf(error: unknown): string {
-  const { cause, stack } = error as Error
-  return cause instanceof Error ? whyOf(cause) : hideAddresses(stack ?? String(error))
-}
-
-/** Providers repeat in their answers whom the delivery was for. */
-function hideAddresses(text: string): string {
-  return text.replace(/[^\s/]+@[^\s/]+|\+?\d{7,}/g, '[hidden]')
 }

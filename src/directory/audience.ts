@@ -2,7 +2,7 @@
  * Reads whom a receiver means: the people of today's roster. Codes are compared exactly. Everything that pages does so
  * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
  */
-import { sql } from 'drizzle-orm'
+import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import { email, phone } from './address.ts'
 
@@ -21,13 +21,34 @@ export type Resolved = { account: string; userCode: string | null; address: stri
  */
 export async function specified(
   db: Db,
-  { user = [], dept = [], post = [], role = [] }: Receiver,
+  receiver: Receiver,
   { descendants, after, limit }: Page & { descendants: boolean },
 ): Promise<Person[]> {
   return query<Person>(
     db,
     sql`
-    with recursive reached_dept as (
+    with recursive ${reached(receiver, descendants)}
+    select code, name, phone, email
+    from users
+    where enabled and code in (select code from reached) and code collate "C" > ${after}
+    order by code collate "C"
+    limit ${limit}::integer`,
+  )
+}
+
+/** Whether the receiver's lists reach this user today, enabled or not. */
+export async function reaches(db: Db, receiver: Receiver, user: string, descendants: boolean): Promise<boolean> {
+  const rows = await query(
+    db,
+    sql`with recursive ${reached(receiver, descendants)} select code from reached where code = ${user} limit 1`,
+  )
+  return rows.length > 0
+}
+
+/** CTEs that end in `reached (code)`: the users that the lists name, themselves or by their groups. */
+function reached({ user = [], dept = [], post = [], role = [] }: Receiver, descendants: boolean): SQL {
+  return sql`
+    reached_dept as (
       select code from departments where code = any(${texts(dept)})
       union -- without "all": a dept met again ends there, so a cycle in the tree does too
       select departments.code
@@ -41,13 +62,7 @@ export async function specified(
       select user_code from memberships where kind = 'post' and group_code = any(${texts(post)})
       union
       select user_code from memberships where kind = 'role' and group_code = any(${texts(role)})
-    )
-    select code, name, phone, email
-    from users
-    where enabled and code in (select code from reached) and code collate "C" > ${after}
-    order by code collate "C"
-    limit ${limit}::integer`,
-  )
+    )`
 }
 
 /** The codes that name nothing, by list (`{}`: none). A disabled user counts as unknown, an empty group does not. */

@@ -133,13 +133,59 @@ export const examples: Example[] = [
         count
       }
     }
-    deliveries(first: 20) {
+    recipients(first: 20) {
       edges {
         node {
           channelId
           recipient
           state
           reason
+          history {
+            at
+            state
+            attempt
+            why
+          }
+        }
+      }
+    }
+  }
+}`,
+    variables: { id: '' },
+  },
+  {
+    title: '为什么没收到：填入 msgId 和用户 · Why somebody did not get it: put a msgId and a user below',
+    viewer: 'app',
+    query: `query WhyNot($msgId: ID!, $user: String!) {
+  explainDelivery(msgId: $msgId, user: $user) {
+    channelId
+    code
+    zh
+    en
+  }
+}`,
+    variables: { msgId: '', user: 'USER001' },
+  },
+  {
+    title: '撤回：填入 msgId · Take a message back: put its msgId below',
+    viewer: 'app',
+    query: `mutation RecallMessage($id: ID!) {
+  recallMessage(id: $id, reason: "wrong patient") {
+    messages {
+      msgId
+      state
+      recall {
+        channels {
+          channelId
+          result
+          counts {
+            cancelled
+            recalled
+            read
+            tooLate
+            pending
+            ended
+          }
         }
       }
     }
@@ -159,5 +205,29 @@ export const examples: Example[] = [
   }
 }`,
     variables: { ids: [] },
+  },
+  {
+    title: '发送队列 · What waits to be delivered',
+    viewer: 'admin',
+    query: `query Queue {
+  queue {
+    channelId
+    lane
+    waiting
+    dueNow
+    inFlight
+    oldestDueSeconds
+  }
+}`,
+  },
+  {
+    title: '未送达的，再试一次 · What did not arrive: look, then try again',
+    viewer: 'admin',
+    query: `mutation TryAgain {
+  replayDeliveries(input: { filter: { state: DEAD } }) {
+    replayed
+    isMore
+  }
+}`,
   },
 ]

@@ -4,6 +4,7 @@ import RelayPlugin, { decodeGlobalID } from '@pothos/plugin-relay'
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import ZodPlugin from '@pothos/plugin-zod'
 import { GraphQLError, isObjectType, Kind } from 'graphql'
+import { Temporal } from 'temporal-polyfill'
 import type { App } from '../apps/apps.ts'
 import type { Asking, Context } from '../context.ts'
 import { badInput, Refusal } from '../errors.ts'
@@ -85,8 +86,13 @@ export const builder = new SchemaBuilder<Types>({
 builder.scalarType('DateTime', {
   description: 'An instant in ISO 8601 with offset, e.g. `2026-08-04T12:15:12.000Z`.',
   serialize: (value) => value.toISOString(),
-  parseValue: () => {
-    throw new GraphQLError('DateTime is for reading only')
+  parseValue: (value) => {
+    try {
+      // Strict: no 30th of February, and nothing without an offset.
+      return new Date(Temporal.Instant.from(String(value)).epochMilliseconds)
+    } catch {
+      throw new GraphQLError('DateTime must be in ISO 8601 with offset, e.g. 2026-08-04T12:15:12+08:00')
+    }
   },
 })
 

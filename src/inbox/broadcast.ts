@@ -43,8 +43,8 @@ export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> 
   while (some.length > 0) {
     const each = Math.ceil(ITEMS_AT_ONCE / some.length)
     const rows = await copyBroadcasts(db, some, each)
-    for (const { userCode } of rows) moved.add(userCode)
-    some = rows.filter(({ copied }) => copied === each).map(({ userCode }) => userCode)
+    for (const { userCode, copied } of rows) if (copied > 0) moved.add(userCode)
+    some = rows.filter(({ lookedAt }) => lookedAt === each).map(({ userCode }) => userCode)
   }
   return [...moved]
 }
@@ -55,9 +55,13 @@ export async function upToDate({ db, hints }: Pick<Context, 'db' | 'hints'>, use
   if (moved.length > 0) hints.send({ kind: 'inbox', users: moved })
 }
 
-/** Copies up to `each` missing broadcasts to each of these users, in order; gives how many, for those who missed any. */
+/**
+ * Copies up to `each` missing broadcasts to each of these users, in order; gives how many it went past, and copied, for
+ * those who missed any. Recalled ones are passed over. `for share` reads `recalled_at` as it is now, and makes a recall
+ * wait for this copy, so that its look for items (recall.ts) finds what was copied.
+ */
 function copyBroadcasts(db: Db, users: string[], each: number) {
-  return query<{ userCode: string; copied: number }>(
+  return query<{ userCode: string; lookedAt: number; copied: number }>(
     db,
     sql`
       with inbox as (
@@ -71,9 +75,8 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
         order by inboxes.user_code
         for update of inboxes
       ),
-      missing as (
-        select inbox.user_code, broadcast.*,
-          inbox.rev + row_number() over (partition by inbox.user_code order by broadcast.seq) as rev
+      wanted as (
+        select inbox.user_code, inbox.rev, broadcast.*
         from inbox
         cross join lateral (
           select seq, message_id, app_id, msg_type, created_at
@@ -83,19 +86,30 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
           limit ${each}
         ) as broadcast
       ),
+      standing as materialized (
+        select seq from broadcasts
+        where seq in (select seq from wanted) and recalled_at is null
+        for share
+      ),
+      missing as (
+        select wanted.*, wanted.rev + row_number() over (partition by wanted.user_code order by wanted.seq) as next_rev
+        from wanted join standing on standing.seq = wanted.seq
+      ),
       copied as (
         insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, created_at)
-        select user_code, message_id, rev, rev, app_id, msg_type, created_at from missing
+        select user_code, message_id, next_rev, next_rev, app_id, msg_type, created_at from missing
       ),
       total as (
-        select user_code, count(*)::int as items, max(rev) as rev, max(seq) as seq from missing group by user_code
+        select wanted.user_code, count(*)::int as looked_at, count(standing.seq)::int as items, max(wanted.seq) as seq
+        from wanted left join standing on standing.seq = wanted.seq
+        group by wanted.user_code
       )
       update inboxes
-      set rev = total.rev, unread = inboxes.unread + total.items, unseen = inboxes.unseen + total.items,
+      set rev = inboxes.rev + total.items, unread = inboxes.unread + total.items, unseen = inboxes.unseen + total.items,
         broadcast_cursor = total.seq
       from total
       where inboxes.user_code = total.user_code
-      returning inboxes.user_code as "userCode", total.items as copied`,
+      returning inboxes.user_code as "userCode", total.looked_at as "lookedAt", total.items as copied`,
   )
 }
 

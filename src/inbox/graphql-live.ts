@@ -18,6 +18,7 @@ const ItemChangeEnum = builder.enumType('ItemChange', {
     ARCHIVED: { value: 'archived', description: 'It was put away.' },
     UNARCHIVED: { value: 'unarchived', description: 'It was taken back.' },
     DELETED: { value: 'deleted', description: 'It was deleted.' },
+    RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
   } as const,
 })
 
@@ -53,7 +54,10 @@ const Changed = builder.objectRef<EventOf<'ItemChanged'>>('ItemChanged').impleme
 
 const GoneReason = builder.enumType('ItemGoneReason', {
   description: 'Why an item left the inbox for good.',
-  values: { DELETED: { value: 'deleted', description: 'The person deleted it.' } } as const,
+  values: {
+    DELETED: { value: 'deleted', description: 'The person deleted it.' },
+    RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
+  } as const,
 })
 
 const Gone = builder.objectRef<EventOf<'ItemGone'>>('ItemGone').implement({

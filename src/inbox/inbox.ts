@@ -185,7 +185,10 @@ export async function item(db: Db, user: string, messageId: string): Promise<Ite
   return found
 }
 
-/** Of this user's items, those named, newest first: also ones just deleted, as they were. At most `limit`. */
+/**
+ * Of this user's items, those named, newest first: also ones the user just deleted, as they were, but nothing of a message
+ * that was recalled. At most `limit`.
+ */
 export function itemsByIds(db: Db, user: string, messageIds: string[], limit: number): Promise<Item[]> {
   return query<Item>(
     db,
@@ -194,6 +197,7 @@ export function itemsByIds(db: Db, user: string, messageIds: string[], limit: nu
       from items ${itemJoins}
       where items.user_code = ${user}
         and items.message_id = any(${texts(messageIds)}::uuid[])
+        and (items.deleted_at is null or (items.change = 'deleted' and messages.recalled_at is null))
       order by items.created_rev desc nulls first
       limit ${limit}`,
   )

@@ -30,9 +30,12 @@ const RETRY_MS = 500
 export type InboxEvent =
   | { type: 'InboxSnapshot'; state: InboxState; items: Item[]; hasMore: boolean; rev: string }
   | { type: 'ItemChanged'; state: InboxState; item: Change; rev: string }
-  | { type: 'ItemGone'; state: InboxState; item: Change; reason: 'deleted'; rev: string }
+  | { type: 'ItemGone'; state: InboxState; item: GoneItem; reason: 'deleted' | 'recalled'; rev: string }
   | { type: 'InboxLagged'; why: 'tooFarBehind' | 'ahead'; rev: string }
   | { type: 'InboxCaughtUp'; rev: string }
+
+/** Of an item that is gone only its name is told, nothing of what it said. */
+export type GoneItem = Pick<Item, 'messageId' | 'userCode'>
 
 /** The doorbells of this node's connected users. */
 export type Live = {
@@ -237,9 +240,10 @@ async function takeSnapshot(db: Db, user: string) {
 
 function eventOf(state: InboxState, item: Change): InboxEvent {
   const rev = formatRev(state, item.at)
-  return item.deletedAt === null
-    ? { type: 'ItemChanged', state, item, rev }
-    : { type: 'ItemGone', state, item, reason: 'deleted', rev }
+  if (item.deletedAt === null) return { type: 'ItemChanged', state, item, rev }
+  const { messageId, userCode, change } = item
+  const reason = change === 'recalled' ? 'recalled' : 'deleted'
+  return { type: 'ItemGone', state, item: { messageId, userCode }, reason, rev }
 }
 
 async function found<Found>(looked: Promise<Found | undefined>): Promise<Found> {

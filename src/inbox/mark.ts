@@ -18,7 +18,7 @@ const wasUnread = sql`(${counted} and target.read_at is null)::int`
 const wasUnseen = sql`(${counted} and target.seen_at is null)::int`
 const nothing = sql`0`
 
-export const acts: Record<Exclude<ItemChange, 'new'>, Act> = {
+export const acts: Record<Exclude<ItemChange, 'new' | 'recalled'>, Act> = {
   seen: {
     when: sql`target.seen_at is null`,
     set: sql`seen_at = now()`,

@@ -35,7 +35,10 @@ const CustomReceiver = builder.inputType('CustomReceiver', {
   description: 'Accounts on one channel.',
   fields: (t) => ({
     channelId: t.string({ required: true, description: "The channel's id, e.g. `1001`." }),
-    accounts: t.stringList({ required: true, description: 'Phone numbers, mail addresses or user codes.' }),
+    accounts: t.stringList({
+      required: true,
+      description: 'Phone numbers, mail addresses or user codes. For a group chat any one, to say that it is wanted.',
+    }),
   }),
 })
 
@@ -91,6 +94,20 @@ const MailContent = builder.inputType('MailContent', {
   }),
 })
 
+const ChatContent = builder.inputType('ChatContent', {
+  description: 'What is posted into the group chat.',
+  fields: (t) => ({
+    title: t.string({ description: 'Stands above the text; at most 200 characters.' }),
+    content: t.string({
+      required: true,
+      description: 'Plain text or Markdown. How long it may be depends on the robot; at most 20 KiB.',
+    }),
+    website: t.string({ description: 'Link to details: http(s).' }),
+    atMobiles: t.stringList({ description: 'Mobile numbers of members to mention; at most 100.' }),
+    atAll: t.boolean({ description: 'Mention everybody in the chat.' }),
+  }),
+})
+
 const ChannelContent = builder.inputType('ChannelContent', {
   description: 'A content and the channel it is for. Give the one that the channel carries.',
   fields: (t) => ({
@@ -98,6 +115,7 @@ const ChannelContent = builder.inputType('ChannelContent', {
     site: t.field({ type: SiteContent, description: 'For the inbox channel.' }),
     sms: t.field({ type: SmsContent, description: 'For an SMS channel.' }),
     mail: t.field({ type: MailContent, description: 'For an e-mail channel.' }),
+    chat: t.field({ type: ChatContent, description: 'For a group chat.' }),
   }),
 })
 
@@ -210,10 +228,10 @@ function documentedChannels(channels: (typeof ChannelContent.$inferInput)[]) {
     'channels',
   )
   return Object.fromEntries(
-    channels.map(({ channelId, site, sms, mail }, index) => {
-      const given = [site, sms, mail].filter((content) => content != null)
+    channels.map(({ channelId, site, sms, mail, chat }, index) => {
+      const given = [site, sms, mail, chat].filter((content) => content != null)
       if (given.length !== 1)
-        throw badInput(`channels.${index}`, '只能有一种内容', 'needs exactly one of site, sms and mail')
+        throw badInput(`channels.${index}`, '只能有一种内容', 'needs exactly one of site, sms, mail and chat')
       return [channelId, given[0]]
     }),
   )

@@ -2,28 +2,14 @@
 import { createHash } from 'node:crypto'
 import { decodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
 import { checkText } from '../check.ts'
-import { badInput, Refusal } from '../errors.ts'
+import { listDeliveries, type Delivery } from '../delivery/deliveries.ts'
+import { DeliveryRef } from '../delivery/graphql.ts'
 import { builder, viewerApp, type GraphqlContext } from '../graphql/builder.ts'
+import { forwardOnly, ID, owner, PAGE, readIdCursor } from '../graphql/paging.ts'
 import type { Accepted } from './accept.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
-import {
-  channelStatus,
-  findMessage,
-  listDeliveries,
-  listMessages,
-  type ChannelStatus,
-  type Delivery,
-  type Message,
-} from './messages.ts'
+import { channelStatus, findMessage, listMessages, type ChannelStatus, type Message } from './messages.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
-
-const MSG_ID = /^[0-9a-f]{32}$/
-const PAGE = { defaultSize: 20, maxSize: 100 }
-
-/** An app sees its own messages, the admin everybody's. */
-function owner({ viewer }: GraphqlContext): string | undefined {
-  return viewer.kind === 'app' ? viewer.app.id : undefined
-}
 
 const ChannelKind = builder.enumType('ChannelKind', {
   description: 'What a channel carries.',
@@ -31,6 +17,7 @@ const ChannelKind = builder.enumType('ChannelKind', {
     SITE: { value: 'site', description: 'The live inbox (站内信).' },
     SMS: { value: 'sms', description: 'SMS (短信).' },
     MAIL: { value: 'mail', description: 'E-mail (邮件).' },
+    CHAT: { value: 'chat', description: 'One post into a group chat (群聊).' },
   } as const,
 })
 
@@ -40,19 +27,9 @@ const MessageState = builder.enumType('MessageState', {
     SCHEDULED: { value: 'scheduled', description: 'Waits for its `sendTime`.' },
     FANNING_OUT: { value: 'fanning_out', description: 'Its recipients are being resolved, chunk by chunk.' },
     FANNED_OUT: { value: 'fanned_out', description: 'Every recipient has an item or a delivery.' },
-  } as const,
-})
-
-const DeliveryStateEnum = builder.enumType('DeliveryState', {
-  description: 'Where a delivery is. All but QUEUED and SENDING are final.',
-  values: {
-    QUEUED: { value: 'queued', description: 'Waits for its time or its next attempt.' },
-    SENDING: { value: 'sending', description: 'With a worker.' },
-    SENT: { value: 'sent', description: 'The provider took it.' },
-    FAILED: { value: 'failed', description: 'The provider refused it for good, or the account is none.' },
-    DEAD: { value: 'dead', description: 'All attempts are used up.' },
-    SKIPPED: { value: 'skipped', description: 'The person has no address on this channel.' },
-    EXPIRED: { value: 'expired', description: 'It grew too old before it could be sent.' },
+    RECALLING: { value: 'recalling', description: 'It is being taken back; nothing new goes out.' },
+    RECALLED: { value: 'recalled', description: 'It has been taken back: see `recall` for what came of it.' },
+    FAILED: { value: 'failed', description: 'Its recipients could not be resolved, time and again.' },
   } as const,
 })
 
@@ -60,7 +37,7 @@ const StateTotal = builder.objectRef<{ state: string; count: number }>('StateTot
   description: 'How many recipients of a channel are in one state.',
   fields: (t) => ({
     state: t.exposeString('state', {
-      description: 'A delivery state in lower case; on the site channel `unread` or `read`.',
+      description: 'A delivery state in lower case; on the site channel `unread`, `read` or `recalled`.',
     }),
     count: t.exposeInt('count', { description: 'Recipients in that state.' }),
   }),
@@ -82,28 +59,7 @@ const MessageChannel = builder.objectRef<ChannelStatus>('MessageChannel').implem
   }),
 })
 
-const DeliveryRef = builder.objectRef<Delivery>('Delivery').implement({
-  description: 'One recipient on one outbound channel.',
-  fields: (t) => ({
-    id: t.exposeID('id', { description: "The delivery's id, which is also the dedupe key towards the provider." }),
-    channelId: t.exposeString('channelId', { description: "The channel's id." }),
-    recipient: t.exposeString('recipient', { description: "The user's code, or the custom account as it was sent." }),
-    state: t.expose('state', { type: DeliveryStateEnum, description: 'Where it is.' }),
-    reason: t.exposeString('reason', {
-      nullable: true,
-      description: 'Why it is there, as a code: `NO_ADDRESS`, `INVALID_ACCOUNT`, …',
-    }),
-    lastError: t.exposeString('lastError', {
-      nullable: true,
-      description: "The provider's own words at the last attempt.",
-    }),
-    attempts: t.exposeInt('attempts', { description: 'Attempts so far.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    settledAt: t.expose('settledAt', { type: 'DateTime', nullable: true, description: 'When it became final.' }),
-  }),
-})
-
-const MessageRef = builder.objectRef<Message>('Message')
+export const MessageRef = builder.objectRef<Message>('Message')
 builder.node(MessageRef, {
   description: 'One accepted push.',
   id: { resolve: ({ id }) => id, description: 'Global id.' },
@@ -137,47 +93,24 @@ builder.node(MessageRef, {
     }),
     deliveries: t.connection({
       type: DeliveryRef,
-      description: 'Its deliveries on SMS and e-mail, in the order they were made.',
+      description: 'Its deliveries on outbound channels, by channel and recipient.',
       resolve: ({ id }, args, { posthouse }) =>
         resolveCursorConnection<Promise<Delivery[]>>(
           { args: forwardOnly(args), ...PAGE, toCursor: (delivery: Delivery) => delivery.id },
-          ({ after, limit }) => listDeliveries(posthouse.db, id, readDeliveryCursor(after), limit),
+          ({ after, limit }) => listDeliveries(posthouse.db, id, readIdCursor(after), limit),
         ),
     }),
   }),
 })
 
-type PageArgs = { first?: number | null; after?: string | null; last?: number | null; before?: string | null }
-
-/** Lists that only go forward say so instead of paging wrongly. */
-function forwardOnly<Args extends PageArgs>(args: Args): Args {
-  if (args.last != null || args.before != null)
-    throw badInput('last', '只支持 first 和 after', 'is not supported here: use first and after')
-  return args
-}
-
-async function load(context: GraphqlContext, id: string): Promise<Message | null> {
+export async function load(context: GraphqlContext, id: string): Promise<Message | null> {
   if (context.viewer.kind !== 'app' && context.viewer.kind !== 'admin') return null
-  return (MSG_ID.test(id) ? await findMessage(context.posthouse.db, owner(context), id) : undefined) ?? null
-}
-
-function readDeliveryCursor(cursor: string | undefined): string | undefined {
-  if (cursor === undefined || cursor === '') return undefined
-  if (!MSG_ID.test(cursor)) throw badCursor()
-  return cursor
-}
-
-function badCursor(): Refusal {
-  return new Refusal('BAD_CURSOR', {
-    path: 'after',
-    zh: '不是有效的游标',
-    en: 'is no cursor of this list: use endCursor of a page',
-  })
+  return (ID.test(id) ? await findMessage(context.posthouse.db, owner(context), id) : undefined) ?? null
 }
 
 /** A `msgId` or a global id; anything else is an id of nothing. */
-function plainId(id: string): string {
-  if (MSG_ID.test(id)) return id
+export function plainId(id: string): string {
+  if (ID.test(id)) return id
   try {
     const { typename, id: inner } = decodeGlobalID(id)
     return typename === 'Message' ? inner : ''
@@ -211,20 +144,13 @@ builder.queryField('messages', (t) =>
           listMessages(context.posthouse.db, {
             appId: owner(context),
             businessId: args.businessId,
-            before: readCursor(after),
+            before: readIdCursor(after),
             limit,
           }),
       )
     },
   }),
 )
-
-function readCursor(cursor: string | undefined) {
-  // An empty page gives the empty cursor.
-  if (cursor === undefined || cursor === '') return undefined
-  if (!MSG_ID.test(cursor)) throw badCursor()
-  return cursor
-}
 
 const PushPayload = builder.objectRef<Accepted>('PushPayload').implement({
   description: 'A push that was accepted and committed.',

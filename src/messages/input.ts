@@ -6,6 +6,8 @@ import { badInput } from '../errors.ts'
 /** Codes or accounts in one list. */
 const LIST_LIMIT = 10_000
 const CODE_LIMIT = 128
+/** Why a message is recalled. */
+export const REASON_LIMIT = 200
 
 /** Optional text: null and '' count as absent. */
 const optionalText = (limit: number) =>
@@ -76,6 +78,11 @@ export function readNamed(input: Record<string, unknown>): Named {
   if (msgId === undefined && businessId === undefined)
     throw badInput('msgId', '与 businessId 至少填一项', 'or businessId is required')
   return { msgId, businessId }
+}
+
+/** `reason` of a recall. */
+export function readReason(value: unknown): string | undefined {
+  return check(optionalText(REASON_LIMIT), value, 'reason')
 }
 
 /** `user` of a call about a message: some users, or undefined for all. An empty list is a mistake, not everybody. */

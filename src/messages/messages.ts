@@ -1,7 +1,9 @@
 /** Reading what was accepted and what became of it. */
 import { and, desc, eq, sql, type SQL } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
-import { contents, messages, type DeliveryState } from '../db/tables.ts'
+import { contents, messages } from '../db/tables.ts'
+import { toldState } from '../delivery/queue.ts'
+import type { ContentKind } from '../delivery/content.ts'
 
 export type Message = typeof messages.$inferSelect
 
@@ -45,24 +47,28 @@ export function listMessages(db: Db, { appId, businessId, before, limit }: Messa
 
 export type ChannelStatus = {
   channelId: string
-  kind: 'site' | 'sms' | 'mail'
+  kind: ContentKind
   content: Record<string, unknown>
   totals: { state: string; count: number }[]
 }
 
+/** A recipient's state on the site channel. */
+export const itemState = sql`
+  case when items.change = 'recalled' then 'recalled' when items.read_at is null then 'unread' else 'read' end`
+
 /**
  * What the message says on each channel, and how many recipients stand where. On the site channel the states are
- * `unread` and `read`; people who have not fetched a broadcast yet are in no total.
+ * `unread`, `read` and `recalled`; people who have not fetched a broadcast yet are in no total.
  */
 export async function channelStatus(db: Db, messageId: string): Promise<ChannelStatus[]> {
   const said = await db.select().from(contents).where(eq(contents.messageId, messageId)).orderBy(contents.channelId)
   const totals = await query<{ channelId: string | null; state: string; count: number }>(
     db,
     sql`
-      select channel_id as "channelId", state, count(*)::int as count
-      from deliveries where message_id = ${messageId} group by channel_id, state
+      select channel_id as "channelId", ${toldState} as state, count(*)::int as count
+      from deliveries where message_id = ${messageId} group by 1, 2
       union all
-      select null, case when read_at is null then 'unread' else 'read' end as state, count(*)
+      select null, ${itemState} as state, count(*)
       from items where message_id = ${messageId} group by 2
       order by 1, 2`,
   )
@@ -74,39 +80,4 @@ export async function channelStatus(db: Db, messageId: string): Promise<ChannelS
       .filter((total) => total.channelId === channelId || (total.channelId === null && kind === 'site'))
       .map(({ state, count }) => ({ state, count })),
   }))
-}
-
-export type Delivery = {
-  id: string
-  channelId: string
-  recipient: string
-  state: DeliveryState
-  reason: string | null
-  lastError: string | null
-  attempts: number
-  createdAt: Date
-  settledAt: Date | null
-}
-
-/** The message's deliveries, by channel and recipient: the order of an index they have anyway. `after` is a delivery's id. */
-export function listDeliveries(
-  db: Db,
-  messageId: string,
-  after: string | undefined,
-  limit: number,
-): Promise<Delivery[]> {
-  const further = sql`
-    and (channel_id, recipient) > (
-      select channel_id, recipient from deliveries where id = ${after} and message_id = ${messageId}
-    )`
-  return query<Delivery>(
-    db,
-    sql`
-      select id, channel_id as "channelId", recipient, state, reason, last_error as "lastError", attempts,
-        created_at as "createdAt", settled_at as "settledAt"
-      from deliveries
-      where message_id = ${messageId} ${after === undefined ? sql`` : further}
-      order by channel_id, recipient
-      limit ${limit}`,
-  )
 }

@@ -115,6 +115,7 @@ function readContents(context: Context, app: App, path: string, given: Record<st
     }
     const content = readContent(channel.kind, value, `${path}.${id}`)
     checkForm(channel, content, `${path}.${id}`)
+    checkSize(channel, content, `${path}.${id}`)
     return { channel, content }
   })
 }
@@ -124,6 +125,17 @@ function checkForm({ id, provider, settings }: OpenChannel, content: object, pat
   const form = provider.takes?.(settings)
   if (form === undefined || form in content) return
   throw badInput(`${path}.${form}`, `渠道 ${id} 需要此项`, `is what channel ${id} sends, so it is required there`)
+}
+
+/** A group robot takes far less than a mail does, and each another amount. */
+function checkSize({ id, provider, settings }: OpenChannel, content: object, path: string): void {
+  const size = provider.measure?.(content, settings)
+  if (size === undefined || size.bytes <= size.limit) return
+  throw badInput(
+    `${path}.content`,
+    `连同标题等共 ${size.bytes} 字节，超过渠道 ${id} 的上限 ${size.limit}`,
+    `makes ${size.bytes} bytes with its title and the rest, and channel ${id} takes ${size.limit}`,
+  )
 }
 
 async function findTemplate(context: Context, code: unknown) {
@@ -203,14 +215,17 @@ async function unresolvedOf(
   if (receiverType === 'all') return {}
   // The usual push names users only, and few: whoever was not found is unknown, without asking again.
   const { user, ...groups } = receiver
-  if (receiverType === 'specified' && user !== undefined && Object.keys(groups).length === 0 && first.isLast) {
-    const found = new Set([...first.people, ...first.deliveries.map(({ recipient }) => recipient)])
+  const isPersonal = channels.some(({ kind }) => kind !== 'chat')
+  const namesUsersOnly = receiverType === 'specified' && Object.keys(groups).length === 0
+  if (namesUsersOnly && user !== undefined && isPersonal && first.isLast) {
+    const found = new Set([...first.people, ...first.deliveries.map(({ userCode }) => userCode)])
     const unknown = user.filter((code) => !found.has(code))
     return unknown.length > 0 ? { user: unknown } : {}
   }
   if (receiverType === 'specified') return unknownCodes(db, receiver)
   const invalid: Record<string, string[]> = {}
   for (const { id, kind } of channels) {
+    if (kind === 'chat') continue
     const found = await accounts(db, kind, receiver[id] ?? [])
     if (found.invalid.length > 0) invalid[id] = found.invalid
   }

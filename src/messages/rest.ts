@@ -1,9 +1,10 @@
 /** The documented calls that push, and ours about a message. */
 import type { RestCall, RestDone } from '../rest.ts'
 import type { Accepted } from './accept.ts'
-import { readNamed, readUsers } from './input.ts'
+import { readNamed, readReason, readUsers } from './input.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 import { markRead } from './read.ts'
+import { recallAnswer } from './recall.ts'
 import { readPaging, statusOf } from './status.ts'
 
 export const messageCalls: RestCall[] = [
@@ -31,6 +32,14 @@ export const messageCalls: RestCall[] = [
     rule: 'app',
     act: async (context, app, input) => ({
       data: { marked: await markRead(context, app.id, readNamed(input), readUsers(input['user'])) },
+    }),
+  },
+  {
+    method: 'POST',
+    path: '/api/openApi/message/recall',
+    rule: 'app',
+    act: async (context, app, input) => ({
+      data: await recallAnswer(context, app.id, readNamed(input), readReason(input['reason'])),
     }),
   },
 ]

@@ -1,21 +1,25 @@
 /** What became of a message, told to the app that pushed it. */
-import { sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { check, rule } from '../check.ts'
-import { query, type Db } from '../db/client.ts'
+import type { Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Named } from './input.ts'
 import { channelStatus, findMessage, listMessages, type Message } from './messages.ts'
+import { toldOf } from './recalled.ts'
+import { formatPlace, readPlace, recipientsAfter, type Place } from './recipients.ts'
 
 /** Messages told of at once when one `businessId` stands for many. */
 const MESSAGES_LIMIT = 20
 const RECIPIENTS = { default: 100, most: 500 }
 const MSG_ID = /^[0-9a-f]{32}$/
 
-/** The messages of this app that are meant, newest first; NOT_FOUND when there is none, or only somebody else's. */
+/**
+ * The messages of this app (of any, when it is undefined) that are meant, newest first; NOT_FOUND when there is none, or
+ * only somebody else's.
+ */
 export async function namedMessages(
   db: Db,
-  appId: string,
+  appId: string | undefined,
   { msgId, businessId }: Named,
   limit: number,
 ): Promise<Message[]> {
@@ -35,8 +39,6 @@ export async function namedMessages(
 }
 
 type Paging = { limit: number; after: Place | undefined }
-/** Where a page of recipients ended. */
-type Place = { channel: string; recipient: string }
 
 const paging = z.object({
   limit: z
@@ -82,52 +84,16 @@ async function oneStatus(db: Db, message: Message, { limit, after }: Paging) {
     sendTime: dueAt.toISOString(),
     recipientCount,
     unresolved,
+    recall: await toldOf(db, message),
     channels: channels.map(({ channelId, totals }) => ({
       channel: channelId,
       totals: Object.fromEntries(totals.map(({ state, count }) => [state, count])),
     })),
-    recipients: recipients.map(({ readAt, ...one }) => ({ ...one, readAt: readAt?.toISOString() ?? null })),
+    recipients: recipients.map(({ readAt, history, ...one }) => ({
+      ...one,
+      readAt: readAt?.toISOString() ?? null,
+      history: history.map((step) => ({ ...step, at: new Date(step.at).toISOString() })),
+    })),
     next: found.length > limit && last !== undefined ? formatPlace(last) : null,
   }
-}
-
-type Recipient = Place & { state: string; reason: string | null; readAt: Date | null }
-
-function recipientsAfter(db: Db, messageId: string, after: Place | undefined, limit: number): Promise<Recipient[]> {
-  const { channel, recipient } = after ?? { channel: '', recipient: '' }
-  return query<Recipient>(
-    db,
-    sql`
-      select channel_id as channel, recipient, state, reason, null::timestamptz as "readAt"
-      from deliveries
-      where message_id = ${messageId} and (channel_id, recipient) > (${channel}, ${recipient})
-      union all
-      select contents.channel_id, items.user_code, case when items.read_at is null then 'unread' else 'read' end, null, items.read_at
-      from items
-      join contents on contents.message_id = items.message_id and contents.kind = 'site'
-      where items.message_id = ${messageId} and (contents.channel_id, items.user_code) > (${channel}, ${recipient})
-      order by channel, recipient
-      limit ${limit}`,
-  )
-}
-
-function formatPlace({ channel, recipient }: Place): string {
-  return Buffer.from(JSON.stringify([channel, recipient])).toString('base64url')
-}
-
-function readPlace(text: string): Place {
-  try {
-    const [channel, recipient] = z
-      .tuple([z.string(), z.string()])
-      .parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
-    const place = { channel, recipient }
-    if (formatPlace(place) === text && place.recipient.isWellFormed() && !/\0/.test(channel + recipient)) return place
-  } catch {
-    // Said below.
-  }
-  throw new Refusal('BAD_CURSOR', {
-    path: 'after',
-    zh: '不是有效的游标，请用上一页的 next',
-    en: 'is no cursor of this list: use the next of a page',
-  })
 }

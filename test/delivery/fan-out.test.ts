@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../../src/context.ts'
 import { json, query, type Store } from '../../src/db/client.ts'
 import type { Compat } from '../../src/db/tables.ts'
-import { CHUNK, fanOutNext } from '../../src/delivery/fan-out.ts'
+import { CHUNK, fanOutNext, nextChunk } from '../../src/delivery/fan-out.ts'
 import { openHints } from '../../src/hints.ts'
 import { stores } from '../kit/stores.ts'
 import { empty } from './kit.ts'
@@ -128,6 +128,42 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
     expect(await result()).toEqual({ ...whole, items: 0, broadcasts: 1, deliveries: mails })
   })
 
+  it.each([
+    ['all', {}, 2_501],
+    ['specified', { dept: ['D'] }, 2_501],
+    ['custom', { '1003': ['U00001', 'nobody'], '1004': ['any'], '1005': ['any'] }, 3],
+  ])('posts once into each group chat, to %s, and counts that as one recipient', async (type, receiver, recipients) => {
+    await putDue(type, receiver, { '1003': 'mail', '1004': 'chat', '1005': 'chat' })
+    await fanOut()
+    const { deliveries, ...message } = await result()
+    expect(message).toMatchObject({ state: 'fanned_out', recipients })
+    expect(deliveries.filter(({ channel }) => channel !== '1003')).toEqual([
+      { channel: '1004', state: 'queued', reason: null, count: 1 },
+      { channel: '1005', state: 'queued', reason: null, count: 1 },
+    ])
+    const posts = await query(
+      store.db,
+      sql`select recipient, user_code, address from deliveries where channel_id in ('1004', '1005')`,
+    )
+    const post = { recipient: '*', user_code: null, address: '*' }
+    expect(posts).toEqual([post, post])
+  })
+
+  it('goes through nobody for a post alone, or beside a broadcast', async () => {
+    const channels = [{ id: '1004', kind: 'chat' } as const]
+    const audience = { receiver: { dept: ['D'] }, channels, deptIncludesDescendants: true }
+    const post = { people: [], deliveries: [{ recipient: '*' }], broadcast: false, isLast: true, reachesSomebody: true }
+    for (const receiverType of ['all', 'specified'] as const)
+      expect(await nextChunk(store.db, { ...audience, receiverType }, '')).toMatchObject(post)
+    expect(
+      await nextChunk(
+        store.db,
+        { ...audience, receiverType: 'all', channels: [...channels, { id: '1002', kind: 'site' }] },
+        '',
+      ),
+    ).toMatchObject({ ...post, broadcast: true })
+  })
+
   it('includes sub-departments unless the app wants it otherwise', async () => {
     await compat({ deptIncludesDescendants: false })
     await putDue('specified', { dept: ['D'] }, { '1002': 'site' })
@@ -174,5 +210,32 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
     await putDue('specified', { user: ['gone'] }, { '1002': 'site', '1003': 'mail' })
     await fanOut()
     expect(await result()).toEqual({ state: 'fanned_out', recipients: 0, items: 0, broadcasts: 0, deliveries: [] })
+  })
+
+  it('lets a message that cannot be fanned out wait, longer each time, and gives it up in the end; others pass', async () => {
+    await putDue('specified', { user: ['U00001'] }, { '1002': 'site' })
+    await query(store.db, sql`update messages set receiver = '{"user": 5}', priority = 3`)
+    const broken = () =>
+      query<{ state: string; failures: number; waits: number }>(
+        store.db,
+        sql`
+        select state, failures, extract(epoch from lease_until - now())::float8 as waits
+        from messages where receiver = '{"user": 5}'`,
+      )
+    await fanOut()
+    const [first] = await broken()
+    expect(first).toMatchObject({ state: 'fanning_out', failures: 1 })
+    await putDue('specified', { user: ['U00001'] }, { '1002': 'site' })
+    await fanOut()
+    const states = await query<{ state: string }>(store.db, sql`select state from messages order by state`)
+    expect(states).toEqual([{ state: 'fanned_out' }, { state: 'fanning_out' }])
+    await query(store.db, sql`update messages set lease_until = null where failures > 0`)
+    await fanOut()
+    const [second] = await broken()
+    expect(second?.waits).toBeGreaterThan((first?.waits ?? 0) * 1.5)
+    await query(store.db, sql`update messages set failures = 19, lease_until = null where failures > 0`)
+    await fanOut()
+    expect(await broken()).toMatchObject([{ state: 'failed', failures: 20 }])
+    expect(await fanOutNext(nodes[0]!)).toBe(false)
   })
 })

@@ -8,7 +8,10 @@ export const PEOPLE = ['USER001', 'USER002', 'USER003']
 /** One push: `businessId` is its own, the people are those the caller named. */
 export type Book = {
   businessId: string
+  /** In the order of their codes. */
   people: string[]
+  /** On how many channels; one unless told otherwise. */
+  contents?: number
   /** `acked`: the whole 200 came. `refused`: another answer came. `unknown`: none. */
   outcome: 'acked' | 'refused' | 'unknown'
   msgId?: string | undefined
@@ -47,7 +50,7 @@ export async function whatIsWrong(db: Db, books: Book[]): Promise<string[]> {
     sql`
       select id, business_id as "businessId",
         (select count(*)::int from contents where message_id = messages.id) as contents,
-        (select coalesce(jsonb_agg(user_code order by user_code), '[]') from items where message_id = messages.id) as people
+        (select coalesce(jsonb_agg(user_code order by user_code collate "C"), '[]') from items where message_id = messages.id) as people
       from messages where business_id is not null`,
   )
   const wrong: string[] = []
@@ -60,7 +63,7 @@ export async function whatIsWrong(db: Db, books: Book[]): Promise<string[]> {
   }
   for (const { id, businessId, contents, people } of found) {
     const book = known.get(businessId)
-    if (contents !== 1) wrong.push(`${businessId} has ${contents} contents`)
+    if (contents !== (book?.contents ?? 1)) wrong.push(`${businessId} has ${contents} contents`)
     if (people.join() !== book?.people.join())
       wrong.push(`${businessId} reached ${people.join()} instead of ${book?.people.join()}`)
     if (book?.msgId !== undefined && book.msgId !== id) wrong.push(`${businessId} has another msgId than was answered`)

@@ -28,7 +28,8 @@ function sample(type: GraphQLInputType): string {
   if (isListType(bare)) return '[]'
   if (isEnumType(bare)) return bare.getValues()[0]!.name
   if (isInputObjectType(bare)) {
-    const fields = Object.values(bare.getFields()).filter((field) => isNonNullType(field.type))
+    const all = Object.values(bare.getFields())
+    const fields = bare.isOneOf ? all.slice(0, 1) : all.filter((field) => isNonNullType(field.type))
     return `{ ${fields.map(({ name, type }) => `${name}: ${sample(type)}`).join(', ')} }`
   }
   return bare.name === 'Int' ? '1' : bare.name === 'Boolean' ? 'true' : '"USER001"'

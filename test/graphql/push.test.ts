@@ -16,7 +16,7 @@ describe.each(stores)('pushing and following messages over GraphQL, on $name', (
   let posthouse: Awaited<ReturnType<typeof run>>
   const bearer = bearerKey('push', SECRET)
   beforeAll(async () => {
-    posthouse = await run(store)
+    posthouse = await run(store, { CHANNEL_1004: 'log:chat' })
     await putKey(posthouse.context.db, { keyId: 'push', appId: APP, secretSha256: sha256(SECRET) })
   })
   afterAll(() => posthouse.stop())
@@ -105,6 +105,32 @@ describe.each(stores)('pushing and following messages over GraphQL, on $name', (
     const keyedAll = await pushed(CHANNEL, { receiverType: 'all', channelData: { '1002': { content: '通知' } } })
     expect(await stored(all.msgId)).toMatchObject({ receiver_type: 'all', items: null })
     expect(await stored(keyedAll.msgId)).toEqual(await stored(all.msgId))
+  })
+
+  it('posts into a group chat in either form', async () => {
+    const content = {
+      title: '通知',
+      content: '今晚停电',
+      website: 'https://host/a',
+      atMobiles: ['18660886275'],
+      atAll: true,
+    }
+    const typed = await pushed(CHANNEL, {
+      receiver: { custom: [{ channelId: '1004', accounts: ['群'] }] },
+      channels: [{ channelId: '1004', chat: content }],
+    })
+    const keyed = await pushed(CHANNEL, {
+      receiverType: 'custom',
+      receiverData: { '1004': ['群'] },
+      channelData: { '1004': content },
+    })
+    const expected = await stored(keyed.msgId)
+    expect(expected).toMatchObject({
+      recipients: 1,
+      contents: [['1004', 'chat', { ...content, atMobiles: ['+8618660886275'] }]],
+      deliveries: [['1004', '*', '*', null]],
+    })
+    expect(await stored(typed.msgId)).toEqual(expected)
   })
 
   it('renders a template the same in either form and over REST, whatever numbers the app uses for priority', async () => {

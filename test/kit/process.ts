@@ -19,10 +19,15 @@ export function spawnPosthouse(env: Record<string, string>, { cwd }: { cwd?: str
   const ready = Promise.withResolvers<string>()
   // Whoever starts one to see it refuse does not wait for it.
   ready.promise.catch(() => {})
+  let isReady = false
   const hear = (bytes: string) => {
     output += bytes
+    // It may print megabytes afterwards.
+    if (isReady) return
     const [, url] = /GraphQL +(\S+)\/graphql/.exec(output) ?? []
-    if (url !== undefined && output.includes('Ready in')) ready.resolve(url)
+    if (url === undefined || !output.includes('Ready in')) return
+    isReady = true
+    ready.resolve(url)
   }
   child.stdout.setEncoding('utf8').on('data', hear)
   child.stderr.setEncoding('utf8').on('data', hear)

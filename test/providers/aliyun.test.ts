@@ -67,6 +67,7 @@ function open(endpoint: string, query = '&sign=东华医为', user = USER): Carr
 const templateData = { templateId: 'SMS_154950909', paramData: { name: "李伟 🙂 (a*b)!'~", code: '1234+&=%' } }
 const parcel = (more: Partial<Parcel> = {}): Parcel => ({
   id: ID,
+  attempt: 1,
   messageId: ID,
   address: '+8618660886275',
   content: { templateData },
@@ -172,6 +173,7 @@ describe('the signature', () => {
     const server = await provider()
     expect(await send(open(server.url, '&sign=东华医为', `${KEY_ID}:wrong`))).toEqual({
       outcome: 'retry',
+      cause: 'unavailable',
       why: "SignatureDoesNotMatch: check the access key in the channel's URL",
     })
   })
@@ -204,7 +206,11 @@ describe('what Aliyun answers', () => {
       why: expect.stringContaining('mandatory'),
     })
     const throttled = await provider({ status: 400, body: { Code: 'Throttling.User', Message: 'flow control' } })
-    expect(await send(open(throttled.url))).toEqual({ outcome: 'retry', why: 'Throttling.User: flow control' })
+    expect(await send(open(throttled.url))).toEqual({
+      outcome: 'retry',
+      cause: 'throttled',
+      why: 'Throttling.User: flow control',
+    })
   })
 
   it.each([
@@ -214,16 +220,25 @@ describe('what Aliyun answers', () => {
     ['isv.DAY_LIMIT_CONTROL', '触发日发送限额', 21_600],
   ])('as %s (%s) is tried again after the limit has passed', async (Code, Message, afterSeconds) => {
     const server = await provider({ body: { Code, Message } })
-    expect(await send(open(server.url))).toEqual({ outcome: 'retry', why: `${Code}: ${Message}`, afterSeconds })
+    expect(await send(open(server.url))).toEqual({
+      outcome: 'retry',
+      cause: 'throttled',
+      why: `${Code}: ${Message}`,
+      afterSeconds,
+    })
   })
 
-  it.each(['isp.SYSTEM_ERROR', 'isp.GATEWAY_ERROR', 'Throttling', 'Throttling.Api', 'SignatureNonceUsed'])(
-    'as %s is tried again',
-    async (Code) => {
-      const server = await provider({ body: { Code, Message: 'later' } })
-      expect(await send(open(server.url))).toEqual({ outcome: 'retry', why: `${Code}: later` })
-    },
-  )
+  it.each([
+    ['isp.SYSTEM_ERROR', 'ambiguous'],
+    ['isp.GATEWAY_ERROR', 'ambiguous'],
+    ['SignatureNonceUsed', 'ambiguous'],
+    ['Throttling', 'throttled'],
+    ['Throttling.Api', 'throttled'],
+    ['ServiceUnavailable', 'unavailable'],
+  ])('as %s is tried again: %s', async (Code, cause) => {
+    const server = await provider({ body: { Code, Message: 'later' } })
+    expect(await send(open(server.url))).toEqual({ outcome: 'retry', cause, why: `${Code}: later` })
+  })
 
   it.each([
     ['InvalidTimeStamp.Expired', 'clock'],
@@ -232,21 +247,34 @@ describe('what Aliyun answers', () => {
   ])('as %s is tried again, and says to check the %s', async (Code, what) => {
     const server = await provider({ status: 400, body: { Code, Message: 'the whole request' } })
     const outcome = await send(open(server.url))
-    expect(outcome).toEqual({ outcome: 'retry', why: expect.stringContaining(`check the ${what}`) })
+    expect(outcome).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: expect.stringContaining(`check the ${what}`),
+    })
     expect(JSON.stringify(outcome)).not.toContain('whole request')
   })
 
   it.each([
     [
       { status: 503, body: 'busy', headers: { 'retry-after': '7' } },
-      { why: expect.stringContaining('503: busy'), afterSeconds: 7 },
+      { cause: 'unavailable', why: expect.stringContaining('503: busy'), afterSeconds: 7 },
     ],
-    [{ status: 500, body: { Code: 'isv.MOBILE_NUMBER_ILLEGAL' } }, { why: expect.stringContaining('HTTP 500') }],
-    [{ status: 429, body: '' }, { why: expect.stringContaining('429: nothing') }],
-    [{ body: '<html>Login</html>' }, { why: expect.stringContaining('no JSON object: <html>') }],
-    [{ body: '["OK"]' }, { why: expect.stringContaining('no JSON object') }],
-    [{ body: { Code: 1 } }, { why: expect.stringContaining('without a Code') }],
-    [{ body: `{"Code":"OK","BizId":"${'9'.repeat(65_536)}"}` }, { why: expect.stringContaining('more than 64 KiB') }],
+    [
+      { status: 500, body: { Code: 'isv.MOBILE_NUMBER_ILLEGAL' } },
+      { cause: 'ambiguous', why: expect.stringContaining('HTTP 500') },
+    ],
+    [
+      { status: 429, body: '' },
+      { cause: 'throttled', why: expect.stringContaining('429: nothing') },
+    ],
+    [{ body: '<html>Login</html>' }, { cause: 'ambiguous', why: expect.stringContaining('no JSON object: <html>') }],
+    [{ body: '["OK"]' }, { cause: 'ambiguous', why: expect.stringContaining('no JSON object') }],
+    [{ body: { Code: 1 } }, { cause: 'ambiguous', why: expect.stringContaining('without a Code') }],
+    [
+      { body: `{"Code":"OK","BizId":"${'9'.repeat(65_536)}"}` },
+      { cause: 'ambiguous', why: expect.stringContaining('more than 64 KiB') },
+    ],
   ])('as no answer of its own is tried again (%#)', async (reply, expected) => {
     const server = await provider(reply)
     expect(await send(open(server.url))).toEqual({ outcome: 'retry', ...expected })
@@ -255,7 +283,11 @@ describe('what Aliyun answers', () => {
   it('as a redirect is not followed', async () => {
     const elsewhere = await provider()
     const server = await provider({ status: 307, headers: { location: elsewhere.url }, body: '' })
-    expect(await send(open(server.url))).toMatchObject({ outcome: 'retry', why: expect.stringContaining('redirects') })
+    expect(await send(open(server.url))).toMatchObject({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: expect.stringContaining('redirects'),
+    })
     expect(elsewhere.calls).toEqual([])
   })
 })
@@ -266,6 +298,7 @@ describe('a server', () => {
     await server.stop()
     expect(await send(open(server.url))).toMatchObject({
       outcome: 'retry',
+      cause: 'unavailable',
       why: expect.stringContaining('ECONNREFUSED'),
     })
   })
@@ -278,6 +311,7 @@ describe('a server', () => {
     closers.push(server.stop)
     expect(await send(open(server.url), parcel(), 200)).toMatchObject({
       outcome: 'retry',
+      cause: 'ambiguous',
       why: expect.stringContaining('in time'),
     })
     expect(server.calls.length).toBe(1)
@@ -285,14 +319,17 @@ describe('a server', () => {
 
   it('gets nothing of an attempt that was given up before it began', async () => {
     const server = await provider()
-    expect(await open(server.url).send(parcel(), AbortSignal.abort())).toMatchObject({ outcome: 'retry' })
+    expect(await open(server.url).send(parcel(), AbortSignal.abort())).toMatchObject({
+      outcome: 'retry',
+      cause: 'temporary',
+    })
     expect(server.calls).toEqual([])
   })
 
   it('that drops the connection is tried again, by the queue and not behind its back', async () => {
     const server = await httpServer((_call, response) => void response.destroy())
     closers.push(server.stop)
-    expect(await send(open(server.url))).toMatchObject({ outcome: 'retry' })
+    expect(await send(open(server.url))).toMatchObject({ outcome: 'retry', cause: 'ambiguous' })
     expect(server.calls.length).toBe(1)
   })
 })

@@ -1,92 +1,24 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
-import type { Carrier, Outcome, Parcel } from '../../src/delivery/channel.ts'
 import { APP, eventually, run } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
+import {
+  closeAll,
+  closers,
+  gateway,
+  ID,
+  JSON_VENDOR,
+  jsonVendor,
+  mistakesOf,
+  parcel,
+  saying,
+  send,
+  TEXT_VENDOR,
+  textVendor,
+  urlOf,
+} from './http-gateway.ts'
 
-const closers: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close()
-})
-
-type Got = { method: string; path: string; query: URLSearchParams; headers: IncomingMessage['headers']; body: string }
-type Answering = (got: Got, response: ServerResponse) => void
-
-/** A gateway that keeps what it gets and answers as told. */
-async function gateway(answer: Answering) {
-  const got: Got[] = []
-  const server = createServer(async (request, response) => {
-    const body = Buffer.concat(await request.toArray()).toString()
-    const { pathname, searchParams } = new URL(`http://gateway${request.url}`)
-    const one = { method: request.method ?? '', path: pathname, query: searchParams, headers: request.headers, body }
-    got.push(one)
-    answer(one, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  const { port } = server.address() as AddressInfo
-  return { got, host: `127.0.0.1:${port}` }
-}
-
-/** Refuses with HTTP 200 and a code of its own, as a vendor with a JSON API does. */
-const jsonVendor: Answering = ({ body }, response) => {
-  const { mobile = '' } = JSON.parse(body) as { mobile?: string }
-  response.setHeader('content-type', 'application/json')
-  if (mobile === '13900000001') response.end('{"code":"4001","msg":"号码在黑名单"}')
-  else if (mobile === '13900000002') response.end('{"code":5000,"msg":"try later"}')
-  else response.end('{"code":0,"data":{"id":9007199254740993123}}')
-}
-
-/** Wants everything in the query and answers in plain text. */
-const textVendor: Answering = ({ query }, response) =>
-  void response.end(query.get('mobile') === '13900000001' ? 'ERR:BLACKLIST\r\n' : 'OK:123\r\n')
-
-const ID = '0199c0ffee0070008000000000000001'
-const MESSAGE = '0199c0ffee0070008000000000000002'
-const parcel = (more: Partial<Parcel> = {}): Parcel => ({
-  id: ID,
-  messageId: MESSAGE,
-  address: '+8618660886275',
-  content: { sign: '人民医院', content: '您的检验报告已出' },
-  ...more,
-})
-const saying = (content: Record<string, unknown>) => parcel({ content: { ...parcel().content, ...content } })
-
-/** A channel URL of its parts, encoded. */
-const urlOf = (address: string, query: Record<string, string> = {}) =>
-  `http://${address}?${new URLSearchParams(query).toString()}`
-const mistakesOf = (url: string) => loadConfig({ CHANNEL_1001: url }).mistakes
-
-function open(url: string): Carrier {
-  const { config, mistakes } = loadConfig({ CHANNEL_1001: url })
-  if (config === undefined) throw new Error(mistakes.join('\n'))
-  const channel = config.channels.get('1001')
-  return channel?.provider.open(channel.settings, { info: () => {} }) as Carrier
-}
-const send = (url: string, what = parcel(), milliseconds = 10_000): Promise<Outcome> =>
-  open(url).send(what, AbortSignal.timeout(milliseconds))
-
-const JSON_BODY = '{"ref":"{{ id }}","mobile":"{{ phone }}","text":"【{{ sign }}】{{ text }}"}'
-const JSON_VENDOR = {
-  'posthouse.body': JSON_BODY,
-  'posthouse.ok': 'code=0|200',
-  'posthouse.receipt': 'data.id',
-  'posthouse.permanent': 'code=4001|4002',
-}
-const TEXT_VENDOR = {
-  'posthouse.method': 'GET',
-  'posthouse.ok': 'text^=OK:',
-  'posthouse.receipt': 'text^=OK:',
-  'posthouse.permanent': 'text^=ERR:BLACK|ERR:FORMAT',
-  mobile: '{{ phone }}',
-  msg: '【{{ sign }}】{{ text }}',
-  key: 'sesame-and-more',
-}
+afterEach(closeAll)
 
 describe('a vendor with a JSON API', () => {
   it('gets the message, and its id is the receipt though it is too long for a number', async () => {
@@ -111,7 +43,11 @@ describe('a vendor with a JSON API', () => {
       reason: 'REFUSED_BY_PROVIDER',
       why: 'HTTP 200: {"code":"4001","msg":"号码在黑名单"}',
     })
-    expect(await to('+8613900000002')).toEqual({ outcome: 'retry', why: 'HTTP 200: {"code":5000,"msg":"try later"}' })
+    expect(await to('+8613900000002')).toEqual({
+      outcome: 'retry',
+      cause: 'temporary',
+      why: 'HTTP 200: {"code":5000,"msg":"try later"}',
+    })
   })
 
   it('gets the documented members when no body is configured', async () => {
@@ -225,132 +161,6 @@ describe('hostile text', () => {
       why: expect.stringContaining('params.code'),
     })
     expect(got).toEqual([])
-  })
-})
-
-describe('an answer', () => {
-  const answering = async (status: number, headers: Record<string, string> = {}, text = 'busy <b>now</b>') =>
-    (await gateway((_got, response) => void response.writeHead(status, headers).end(text))).host
-  it.each([
-    [429, '7', 7],
-    [503, '120', 120],
-    [503, 'soon', undefined],
-    [502, undefined, undefined],
-    [401, undefined, undefined],
-    [408, undefined, undefined],
-  ])('%i with Retry-After %s is tried again after %s', async (status, retryAfter, afterSeconds) => {
-    const host = await answering(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter })
-    expect(await send(urlOf(`${host}/send`))).toEqual({
-      outcome: 'retry',
-      why: `HTTP ${status}: busy <b>now</b>`,
-      ...(afterSeconds === undefined ? {} : { afterSeconds }),
-    })
-  })
-
-  it('with a date in Retry-After is tried again then', async () => {
-    const host = await answering(503, { 'retry-after': new Date(Date.now() + 60_000).toUTCString() })
-    const { afterSeconds } = (await send(urlOf(`${host}/send`))) as { afterSeconds?: number }
-    expect(afterSeconds).toBeGreaterThan(50)
-    expect(afterSeconds).toBeLessThanOrEqual(60)
-  })
-
-  it.each([400, 403, 404, 422])('%i is final', async (status) => {
-    expect(await send(urlOf(`${await answering(status)}/send`))).toEqual({
-      outcome: 'failed',
-      reason: 'REFUSED_BY_PROVIDER',
-      why: `HTTP ${status}: busy <b>now</b>`,
-    })
-  })
-
-  it('that says a final code is final under 500 too, and never under 503', async () => {
-    const options = { 'posthouse.permanent': 'code=4001' }
-    const under = async (status: number) => send(urlOf(`${await answering(status, {}, '{"code":4001}')}/send`, options))
-    expect(await under(500)).toMatchObject({ outcome: 'failed' })
-    expect(await under(503)).toMatchObject({ outcome: 'retry' })
-  })
-
-  it.each([301, 302, 307, 308])('%i is final and followed nowhere', async (status) => {
-    const target = await gateway(textVendor)
-    const host = await answering(status, { location: `http://${target.host}/new?key=1` })
-    expect(await send(urlOf(`${host}/send`))).toEqual({
-      outcome: 'failed',
-      reason: 'REFUSED_BY_PROVIDER',
-      why: `HTTP ${status} redirects to http://${target.host}/new, and redirects are not followed; write the final address in the channel's URL`,
-    })
-    expect(target.got).toEqual([])
-  })
-
-  it.each(['', '<html>', '[0]', '{"code":{"a":0}}', '{"code":00}', '{"c":0}', 'null', '['.repeat(9_000)])(
-    'of garbage (%j) is no success by its JSON',
-    async (text) => {
-      const host = await answering(200, {}, text)
-      expect(await send(urlOf(`${host}/send`, { 'posthouse.ok': 'code=0' }))).toMatchObject({ outcome: 'retry' })
-    },
-  )
-
-  it('gives its first 300 characters as words, with what it repeats of our keys hidden', async () => {
-    const keys = ['pass-in-url', 'key-in-query', 'key-in-header', 'key-in-body']
-    const host = await answering(
-      200,
-      {},
-      `${keys.join(' ')} ${Buffer.from('u:pass-in-url').toString('base64')} ${'药'.repeat(900)}`,
-    )
-    const outcome = await send(
-      urlOf(`u:pass-in-url@${host}/send`, {
-        token: 'key-in-query',
-        'posthouse.header.X-Key': 'Bearer key-in-header',
-        'posthouse.body': '{"apiKey":"key-in-body","to":"{{ phone }}","text":"{{ text }}"}',
-        'posthouse.ok': 'code=0',
-      }),
-    )
-    const hidden = '[hidden] '.repeat(5)
-    expect(outcome).toEqual({ outcome: 'retry', why: `HTTP 200: ${hidden}${'药'.repeat(300 - hidden.length)}` })
-  })
-
-  it('in GBK is read as such', async () => {
-    const { host } = await gateway((_got, response) => {
-      response.setHeader('content-type', 'text/plain; charset=GBK')
-      response.end(Buffer.from([0xb3, 0xc9, 0xb9, 0xa6]))
-    })
-    expect(await send(urlOf(`${host}/send`, { 'posthouse.ok': 'text=成功' }))).toEqual({ outcome: 'sent' })
-  })
-
-  it('without end is read up to a limit', async () => {
-    let isCutOff = false
-    const { host } = await gateway((_got, response) => {
-      const more = () => {
-        while (!response.destroyed && response.write('x'.repeat(16_384)));
-      }
-      response.on('drain', more).on('close', () => void (isCutOff = true))
-      more()
-    })
-    const options = { 'posthouse.ok': 'text^=xxx', 'posthouse.receipt': 'text' }
-    const outcome = await send(urlOf(`${host}/send`, options))
-    expect(outcome).toMatchObject({ outcome: 'sent' })
-    expect((outcome as { receipt: string }).receipt.length).toBe(64 * 1024)
-    await eventually(() => isCutOff)
-  })
-})
-
-describe('a gateway', () => {
-  it('that is not there, or hangs up, is tried again', async () => {
-    const { host } = await gateway(({ path }, response) => void (path === '/up' && response.socket?.destroy()))
-    expect(await send(urlOf(`${host}/up`))).toMatchObject({
-      outcome: 'retry',
-      why: expect.stringMatching(/^no answer: /),
-    })
-    for (const close of closers.splice(0)) await close()
-    expect(await send(urlOf(`${host}/send`))).toEqual({
-      outcome: 'retry',
-      why: expect.stringContaining('ECONNREFUSED'),
-    })
-  })
-
-  it.each(['before', 'within'])('that falls silent %s its answer is left at the deadline', async (when) => {
-    const { host } = await gateway((_got, response) => void (when === 'within' && response.write('OK')))
-    const startedAt = performance.now()
-    expect(await send(urlOf(`${host}/send`), parcel(), 300)).toMatchObject({ outcome: 'retry' })
-    expect(performance.now() - startedAt).toBeLessThan(3_000)
   })
 })
 

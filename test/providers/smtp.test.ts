@@ -1,8 +1,7 @@
-import type { Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
-import type { Carrier, Outcome, Parcel } from '../../src/delivery/channel.ts'
-import { mailServer, rawServer, reply } from '../kit/mail-server.ts'
+import { FROM, ID, mistakesOf, openCarrier, parcel, saying, send } from '../kit/mail-carrier.ts'
+import { mailServer, reply, scriptedServer } from '../kit/mail-server.ts'
 
 const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -14,29 +13,7 @@ const closing = <T extends { stop(): Promise<void> }>(server: T): T => {
   return server
 }
 
-/** The carrier that this channel URL opens. */
-function open(url: string): Carrier {
-  const { config, mistakes } = loadConfig({ CHANNEL_1003: url })
-  if (config === undefined) throw new Error(mistakes.join('\n'))
-  const channel = config.channels.get('1003')
-  const carrier = channel?.provider.open(channel.settings, { info: () => {} }) as Carrier
-  closers.push(() => carrier.close())
-  return carrier
-}
-
-const FROM = 'from=posthouse@hospital.example'
-const ID = '0199c0ffee0070008000000000000001'
-const parcel = (more: Partial<Parcel> = {}): Parcel => ({
-  id: ID,
-  messageId: ID,
-  address: 'liwei@example.org',
-  content: { title: '检验报告已出', content: '<p>您好，<b>李伟</b> 🙂</p>', text: '您好，李伟 🙂' },
-  ...more,
-})
-const saying = (content: Record<string, unknown>) => parcel({ content: { ...parcel().content, ...content } })
-const send = (carrier: Carrier, what = parcel(), milliseconds = 10_000): Promise<Outcome> =>
-  carrier.send(what, AbortSignal.timeout(milliseconds))
-const mistakesOf = (url: string) => loadConfig({ CHANNEL_1003: url }).mistakes
+const open = (url: string) => openCarrier(url, closers)
 
 describe('a mail', () => {
   it('goes out as HTML and text, in UTF-8, from the named sender, with the delivery id as its Message-ID', async () => {
@@ -117,7 +94,7 @@ describe('a mail', () => {
     const server = closing(await mailServer())
     expect(
       await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`), saying({ content: { path: '/etc/passwd' } })),
-    ).not.toMatchObject({ outcome: 'sent' })
+    ).toMatchObject({ outcome: 'failed', reason: 'INVALID_CONTENT' })
     expect(server.arrived).toEqual([])
   })
 })
@@ -136,7 +113,32 @@ describe('a login', () => {
     const server = closing(await mailServer({ authOptional: false, allowInsecureAuth: true, onAuth }))
     expect(await send(open(`smtp://u:p@127.0.0.1:${server.port}?${FROM}`))).toMatchObject({
       outcome: 'retry',
+      cause: 'unavailable',
       why: expect.stringContaining('wrong password'),
+    })
+  })
+
+  it('that the server does not offer keeps the mail here: without it the server would refuse each one for good', async () => {
+    const server = closing(await mailServer({ disabledCommands: ['AUTH'] }))
+    expect(await send(open(`smtp://user:secret@127.0.0.1:${server.port}?${FROM}`))).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: "the server offers no login; leave user:password@ out of the channel's URL",
+    })
+    expect(server.arrived).toEqual([])
+  })
+
+  it('is never repeated in what is told of a refusal', async () => {
+    const server = closing(
+      await scriptedServer({
+        EHLO: '250-mail.example\r\n250 AUTH PLAIN',
+        AUTH: `500 5.5.2 unrecognised: ${Buffer.from('\0user\0secret1').toString('base64')} (secret1)`,
+      }),
+    )
+    expect(await send(open(`smtp://user:secret1@127.0.0.1:${server.port}?${FROM}`))).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: '500 5.5.2 unrecognised: [hidden] ([hidden])',
     })
   })
 
@@ -144,7 +146,11 @@ describe('a login', () => {
     const server = closing(await mailServer({ allowInsecureAuth: true, disabledCommands: ['STARTTLS'] }))
     // The same server under a name that does not count as this machine.
     const url = `smtp://user:secret@0.0.0.0:${server.port}?${FROM}`
-    expect(await send(open(url))).toMatchObject({ outcome: 'retry', why: expect.stringMatching(/STARTTLS.*tls=off/s) })
+    expect(await send(open(url))).toMatchObject({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: expect.stringMatching(/STARTTLS.*tls=off/s),
+    })
     expect(server.arrived).toEqual([])
     expect(await send(open(`${url}&tls=off`))).toMatchObject({ outcome: 'sent' })
     expect(server.arrived[0]).toMatchObject({ user: 'user secret', isSecure: false })
@@ -160,6 +166,7 @@ describe('TLS', () => {
     const url = `${scheme}://127.0.0.1:${server.port}?${FROM}`
     expect(await send(open(url))).toMatchObject({
       outcome: 'retry',
+      cause: 'unavailable',
       why: expect.stringMatching(/certificate.*tls=insecure/s),
     })
     expect(server.arrived).toEqual([])
@@ -171,123 +178,6 @@ describe('TLS', () => {
     const server = closing(await mailServer({ hideSTARTTLS: false }))
     expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}&tls=off`))).toMatchObject({ outcome: 'sent' })
     expect(server.arrived[0]?.isSecure).toBe(false)
-  })
-})
-
-describe('what the server answers', () => {
-  it.each([
-    [
-      'RCPT TO',
-      { onRcptTo: (_a: unknown, _s: unknown, done: (error: Error) => void) => done(reply(450, 'mailbox busy')) },
-    ],
-    [
-      'MAIL FROM',
-      { onMailFrom: (_a: unknown, _s: unknown, done: (error: Error) => void) => done(reply(451, 'mailbox busy')) },
-    ],
-    [
-      'DATA',
-      {
-        onData: (stream: NodeJS.ReadableStream, _s: unknown, done: (error: Error) => void) =>
-          void stream.resume().on('end', () => done(reply(452, 'mailbox busy'))),
-      },
-    ],
-  ])('with 4xx to %s is tried again, with its words', async (_command, options) => {
-    const server = closing(await mailServer(options))
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`))).toMatchObject({
-      outcome: 'retry',
-      why: expect.stringMatching(/^45\d mailbox busy/),
-    })
-  })
-
-  it.each([
-    [
-      'RCPT TO',
-      { onRcptTo: (_a: unknown, _s: unknown, done: (error: Error) => void) => done(reply(550, 'no such user')) },
-    ],
-    [
-      'DATA',
-      {
-        onData: (stream: NodeJS.ReadableStream, _s: unknown, done: (error: Error) => void) =>
-          void stream.resume().on('end', () => done(reply(554, 'no such user'))),
-      },
-    ],
-  ])('with 5xx to %s is final, with its words', async (_command, options) => {
-    const server = closing(await mailServer(options))
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`))).toEqual({
-      outcome: 'failed',
-      reason: 'REFUSED_BY_PROVIDER',
-      why: expect.stringMatching(/^55\d no such user/),
-    })
-  })
-
-  it('with 5xx before it has seen the mail is tried again', async () => {
-    const server = closing(await rawServer((socket) => socket.end('554 go away for now\r\n')))
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`))).toMatchObject({
-      outcome: 'retry',
-      why: expect.stringContaining('go away'),
-    })
-  })
-})
-
-describe('a server', () => {
-  it('that is not there is tried again', async () => {
-    const server = await rawServer(() => {})
-    await server.stop()
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`))).toMatchObject({
-      outcome: 'retry',
-      why: expect.stringContaining('ECONNREFUSED'),
-    })
-  })
-
-  it('that never greets is left after five seconds', async () => {
-    const server = closing(await rawServer(() => {}))
-    const startedAt = performance.now()
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`))).toMatchObject({ outcome: 'retry' })
-    expect(performance.now() - startedAt).toBeLessThan(8_000)
-  })
-
-  it('that falls silent after greeting is left at the deadline of the attempt', async () => {
-    const server = closing(await rawServer((socket) => socket.write('220 hello\r\n')))
-    expect(await send(open(`smtp://127.0.0.1:${server.port}?${FROM}`), parcel(), 300)).toMatchObject({
-      outcome: 'retry',
-    })
-  })
-
-  it('that answers after the deadline gets no mail any more from the attempt that was given up', async () => {
-    const mails: string[] = []
-    const server = closing(
-      await rawServer((socket) => speak(socket, { after: 600, onMail: (text) => mails.push(text) })),
-    )
-    const carrier = open(`smtp://127.0.0.1:${server.port}?${FROM}`)
-    // More than the pool has connections: some are given up while they still wait for one.
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => send(carrier, parcel(), 300)))
-    for (const outcome of outcomes) expect(outcome.outcome).toBe('retry')
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
-    expect(mails).toEqual([])
-    expect(await send(carrier)).toMatchObject({ outcome: 'sent' })
-    expect(mails.length).toBe(1)
-  })
-
-  it('that is silent after DATA, or drops the connection there, is tried again', async () => {
-    const silent = closing(await rawServer((socket) => speak(socket, { atEnd: () => {} })))
-    expect(await send(open(`smtp://127.0.0.1:${silent.port}?${FROM}`), parcel(), 300)).toMatchObject({
-      outcome: 'retry',
-    })
-    let dropped = 0
-    const dropping = closing(
-      await rawServer((socket) => speak(socket, { atEnd: () => void (dropped++, socket.destroy()) })),
-    )
-    expect(await send(open(`smtp://127.0.0.1:${dropping.port}?${FROM}`))).toMatchObject({ outcome: 'retry' })
-    // It may have taken the mail: whether to send again is for the queue to say, not for a pool behind its back.
-    expect(dropped).toBe(1)
-  })
-
-  it('that closes idle connections costs no attempt', async () => {
-    const server = closing(await mailServer({ socketTimeout: 500 }))
-    const carrier = open(`smtp://127.0.0.1:${server.port}?${FROM}`)
-    expect(await send(carrier)).toMatchObject({ outcome: 'sent' })
-    await new Promise((resolve) => setTimeout(resolve, 900))
-    expect(await send(carrier)).toMatchObject({ outcome: 'sent' })
   })
 })
 
@@ -324,31 +214,6 @@ describe('the URL', () => {
     const settings = loadConfig({ CHANNEL_1003: `smtp://u:p@[::1]:2525?${FROM}` }).config?.channels.get(
       '1003',
     )?.settings
-    expect(settings).toMatchObject({ host: '::1', port: 2525, requireTLS: false })
+    expect(settings).toMatchObject({ server: { host: '::1', port: 2525, requireTLS: false } })
   })
 })
-
-/** Just enough of SMTP to reach DATA; answers each command after `after` ms, and the end of a mail as `atEnd` says. */
-function speak(
-  socket: Socket,
-  { after = 0, atEnd, onMail }: { after?: number; atEnd?: () => void; onMail?: (text: string) => void },
-) {
-  const say = (line: string) => setTimeout(() => socket.writable && socket.write(`${line}\r\n`), after)
-  let mail: string | undefined
-  socket.setEncoding('utf8')
-  say('220 hello')
-  socket.on('data', (chunk: string) => {
-    if (mail !== undefined) {
-      mail += chunk
-      if (!mail.endsWith('\r\n.\r\n')) return
-      onMail?.(mail)
-      mail = undefined
-      return atEnd === undefined ? say('250 taken') : atEnd()
-    }
-    if (chunk.startsWith('DATA')) {
-      mail = ''
-      return say('354 go on')
-    }
-    return say('250 ok')
-  })
-}

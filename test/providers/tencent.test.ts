@@ -94,6 +94,7 @@ const saying = (paramData: Record<string, string>, sign?: string) => ({
 })
 const parcel = (more: Partial<Parcel> = {}): Parcel => ({
   id: ID,
+  attempt: 1,
   messageId: ID,
   address: '+8618660886275',
   ...saying({ '1': '李伟 🙂 "<&+', '2': '8:30' }),
@@ -218,6 +219,7 @@ describe('the signature', () => {
     const server = await provider()
     expect(await send(open(server.url, DEFAULT_QUERY, `${SECRET_ID}:wrong`))).toEqual({
       outcome: 'retry',
+      cause: 'unavailable',
       why: "AuthFailure.SignatureFailure: check the secret in the channel's URL",
     })
   })
@@ -255,16 +257,24 @@ describe.each([
     ['FailedOperation.MarketingSendTimeConstraint', 7_200],
   ])('as %s is tried again after %i seconds', async (code, afterSeconds) => {
     const server = await provider(answer(code, 'limited'))
-    expect(await send(open(server.url))).toEqual({ outcome: 'retry', why: `${code}: limited`, afterSeconds })
+    expect(await send(open(server.url))).toEqual({
+      outcome: 'retry',
+      cause: code.startsWith('Limit') ? 'throttled' : 'temporary',
+      why: `${code}: limited`,
+      afterSeconds,
+    })
   })
 
-  it.each(['RequestLimitExceeded.UinLimitExceeded', 'LimitExceeded', 'InternalError.Timeout', 'InternalError'])(
-    'as %s is tried again',
-    async (code) => {
-      const server = await provider(answer(code, 'later'))
-      expect(await send(open(server.url))).toEqual({ outcome: 'retry', why: `${code}: later` })
-    },
-  )
+  it.each([
+    ['RequestLimitExceeded.UinLimitExceeded', 'throttled'],
+    ['LimitExceeded', 'throttled'],
+    ['ServiceUnavailable', 'unavailable'],
+    ['InternalError.Timeout', 'ambiguous'],
+    ['InternalError', 'ambiguous'],
+  ])('as %s is tried again: %s', async (code, cause) => {
+    const server = await provider(answer(code, 'later'))
+    expect(await send(open(server.url))).toEqual({ outcome: 'retry', cause, why: `${code}: later` })
+  })
 
   it.each([
     ['AuthFailure.SignatureExpire', 'clock'],
@@ -275,6 +285,7 @@ describe.each([
     const server = await provider(answer(code, 'refused'))
     expect(await send(open(server.url))).toEqual({
       outcome: 'retry',
+      cause: 'unavailable',
       why: expect.stringContaining(`check the ${what}`),
     })
   })
@@ -292,7 +303,11 @@ describe('a server', () => {
     [{ status: 302, headers: { location: 'http://127.0.0.1:9/' }, body: '' }, 'redirects are not followed'],
   ])('that gives no answer of Tencent is tried again (%#)', async (reply, why) => {
     const server = await provider(reply)
-    expect(await send(open(server.url))).toEqual({ outcome: 'retry', why: expect.stringContaining(why) })
+    expect(await send(open(server.url))).toEqual({
+      outcome: 'retry',
+      cause: why.includes('redirects') ? 'unavailable' : 'ambiguous',
+      why: expect.stringContaining(why),
+    })
   })
 
   it('that falls silent is left at the deadline of the attempt', async () => {
@@ -300,6 +315,7 @@ describe('a server', () => {
     closers.push(server.stop)
     expect(await send(open(server.url), parcel(), 200)).toMatchObject({
       outcome: 'retry',
+      cause: 'ambiguous',
       why: expect.stringContaining('in time'),
     })
     expect(server.calls.length).toBe(1)

@@ -3,6 +3,8 @@ import { APP, eventually, run, type Answer } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { CHANNEL, channelBody, makeApp } from './door.ts'
 
+const TIME = expect.stringMatching(/^\d{4}-\d{2}-\d{2}T.*Z$/)
+
 type Status = { messages: Record<string, any>[]; isMore: boolean }
 
 describe.each(stores)('the status call, on $name', (store) => {
@@ -42,15 +44,51 @@ describe.each(stores)('the status call, on $name', (store) => {
         sendTime: expect.stringMatching(/^\d{4}-\d{2}-\d{2}T.*Z$/),
         recipientCount: 2,
         unresolved: { user: ['NOBODY'] },
+        recall: null,
         channels: [
           { channel: '1001', totals: { sent: 1, skipped: 1 } },
           { channel: '1002', totals: { read: 1, unread: 1 } },
         ],
         recipients: [
-          { channel: '1001', recipient: 'USER001', state: 'sent', reason: null, readAt: null },
-          { channel: '1001', recipient: 'USER042', state: 'skipped', reason: 'NO_ADDRESS', readAt: null },
-          { channel: '1002', recipient: 'USER001', state: 'unread', reason: null, readAt: null },
-          { channel: '1002', recipient: 'USER042', state: 'read', reason: null, readAt: expect.stringMatching(/Z$/) },
+          {
+            channel: '1001',
+            recipient: 'USER001',
+            state: 'sent',
+            reason: null,
+            readAt: null,
+            history: [
+              { at: TIME, state: 'queued', attempt: 0 },
+              { at: TIME, state: 'sent', attempt: 1, provider: 'log' },
+            ],
+          },
+          {
+            channel: '1001',
+            recipient: 'USER042',
+            state: 'skipped',
+            reason: 'NO_ADDRESS',
+            readAt: null,
+            history: [{ at: TIME, state: 'skipped', attempt: 0 }],
+          },
+          {
+            channel: '1002',
+            recipient: 'USER001',
+            state: 'unread',
+            reason: null,
+            readAt: null,
+            history: [{ at: TIME, state: 'unread', attempt: 0 }],
+          },
+          {
+            channel: '1002',
+            recipient: 'USER042',
+            state: 'read',
+            reason: null,
+            readAt: TIME,
+            history: [
+              { at: TIME, state: 'unread', attempt: 0 },
+              { at: TIME, state: 'seen', attempt: 0 },
+              { at: TIME, state: 'read', attempt: 0 },
+            ],
+          },
         ],
         next: null,
       },

@@ -1,18 +1,20 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { phone } from '../../directory/address.ts'
-import { provider, type ChannelUrl, type Outcome } from '../channel.ts'
+import { provider, type ChannelUrl, type Outcome, type Parcel, type Receipt } from '../channel.ts'
 import type { SmsContent } from '../content.ts'
+import { readAnswer } from './aliyun-answer.ts'
+import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
+import { readId, sendTogether, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
 
 const STANDARD_HOST = 'dysmsapi.aliyuncs.com'
 const ALGORITHM = 'ACS3-HMAC-SHA256'
 const MAINLAND = '+86'
-
-const MINUTE_SECONDS = 60
-const HOUR_SECONDS = 3_600
-/** A daily limit ends at midnight; four of these are a day, so one of them falls behind it before the delivery is too old. */
-const DAY_SECONDS = 6 * HOUR_SECONDS
+/** Numbers in one call, by the document of SendSms. */
+const NUMBERS_AT_MOST = 1_000
+/** What Aliyun wants to hear when it has told what became of SMS; anything else, and it tells again. */
+const HEARD = JSON.stringify({ code: 0, msg: '成功' })
 
 const settings = z.custom<ChannelUrl>().transform((url, context) => {
   const mistake = (message: string) => context.addIssue({ code: 'custom', message })
@@ -23,42 +25,26 @@ const settings = z.custom<ChannelUrl>().transform((url, context) => {
     endpoint: url.host === '' ? undefined : readEndpoint(url, STANDARD_HOST, mistake),
     sign: url.query['sign'] || undefined,
     region: url.query['region'] || undefined,
+    callbackKey: readCallbackKey(url.query, mistake),
   }
 })
 
-/** SMS through Aliyun's SendSms (2017-05-25), one number a call, with the delivery id as `OutId`. */
+/** SMS through Aliyun's SendSms (2017-05-25), with the delivery id as `OutId`; what says the same goes in one call. */
 export const aliyun = provider({
   schemes: ['aliyun'],
   summary:
     'SMS through Aliyun (Alibaba Cloud SMS, SendSms). Sends approved templates only: `templateData`, with the variables by name. ' +
-    '`sign` is the signature of contents that name none; `region` and `endpoint` are rarely needed.',
-  example: 'aliyun://ACCESS_KEY_ID:SECRET@default?sign=东华医为',
+    '`sign` is the signature of contents that name none; `region` and `endpoint` are rarely needed. Up to 1,000 recipients of a message ' +
+    'go in one call; where that is refused, each goes alone. With `callbackKey=<at least 16 characters>` it takes receipts: enter ' +
+    '`https://your.host/callbacks/<channel id>?key=<that key>` as the address of SmsReport in its console.',
+  example: 'aliyun://ACCESS_KEY_ID:SECRET@default?sign=东华医为&callbackKey=6f1d2c3b4a5968778695a4b3c2d1e0f0',
   kinds: ['sms'],
   takes: () => 'templateData',
   settings,
-  open: ({ keyId, secret, endpoint = new URL(`https://${STANDARD_HOST}`), sign, region }) => ({
-    async send(parcel, signal) {
-      const number = phone(parcel.address)
-      if (number === undefined) return { outcome: 'failed', reason: 'INVALID_ADDRESS', why: 'is no mobile number' }
-      const content = parcel.content as SmsContent
-      const signName = content.sign ?? sign
-      const { templateData } = content
-      if (templateData === undefined)
-        return { outcome: 'failed', reason: 'INVALID_CONTENT', why: 'has no templateData, and Aliyun sends only that' }
-      if (signName === undefined) {
-        const why = "has no signature: give sign with the content, or add sign= to the channel's URL"
-        return { outcome: 'failed', reason: 'INVALID_CONTENT', why }
-      }
-      const query: Record<string, string> = {
-        PhoneNumbers: number.startsWith(MAINLAND) ? number.slice(MAINLAND.length) : number.slice(1),
-        SignName: signName,
-        TemplateCode: templateData.templateId,
-        OutId: parcel.id,
-      }
-      if (Object.keys(templateData.paramData).length > 0)
-        query['TemplateParam'] = JSON.stringify(templateData.paramData)
+  open: ({ keyId, secret, endpoint = new URL(`https://${STANDARD_HOST}`), sign, region, callbackKey }) => {
+    async function call({ numbers, words, id }: Order<Words>, signal: AbortSignal): Promise<OutcomeOf> {
+      const query: Record<string, string> = { ...words, PhoneNumbers: numbers.map(written).join(','), OutId: id }
       if (region !== undefined) query['RegionId'] = region
-
       const url = new URL(endpoint)
       url.search = canonicalQuery(query)
       const headers = {
@@ -71,11 +57,80 @@ export const aliyun = provider({
       }
       const signed = { ...headers, authorization: authorization(query, headers, keyId, secret) }
       const reply = await callJson(url, { method: 'POST', headers: { ...signed, accept: 'application/json' } }, signal)
-      return 'outcome' in reply ? reply : read(reply.answer)
-    },
-    close: async () => {},
-  }),
+      const outcome = 'outcome' in reply ? reply : readAnswer(reply.answer, numbers.length)
+      return () => outcome
+    }
+
+    const sendAll = (parcels: Parcel[], signal: AbortSignal) =>
+      sendTogether(
+        parcels,
+        (parcel) => read(parcel, sign),
+        (order) => call(order, signal),
+      )
+    return {
+      async send(parcel, signal) {
+        const [outcome] = await sendAll([parcel], signal)
+        return outcome ?? { outcome: 'retry', cause: 'temporary', why: 'was not sent' }
+      },
+      batch: { most: NUMBERS_AT_MOST, send: sendAll },
+      readReceipts: (callback) =>
+        isGenuine(callbackKey, callback)
+          ? {
+              isGenuine: true,
+              receipts: readEntries(callback).flatMap(receiptOf),
+              contentType: 'application/json',
+              body: HEARD,
+            }
+          : { isGenuine: false },
+      close: async () => {},
+    }
+  },
 })
+
+/** The members of a call that all its numbers share. */
+type Words = Record<string, string>
+
+function read(parcel: Parcel, sign: string | undefined): Sms<Words> | Outcome {
+  const number = phone(parcel.address)
+  if (number === undefined) return { outcome: 'failed', reason: 'INVALID_ADDRESS', why: 'is no mobile number' }
+  const content = parcel.content as SmsContent
+  const signName = content.sign ?? sign
+  const { templateData } = content
+  if (templateData === undefined)
+    return { outcome: 'failed', reason: 'INVALID_CONTENT', why: 'has no templateData, and Aliyun sends only that' }
+  if (signName === undefined) {
+    const why = "has no signature: give sign with the content, or add sign= to the channel's URL"
+    return { outcome: 'failed', reason: 'INVALID_CONTENT', why }
+  }
+  const hasParams = Object.keys(templateData.paramData).length > 0
+  return {
+    number,
+    words: {
+      SignName: signName,
+      TemplateCode: templateData.templateId,
+      ...(hasParams ? { TemplateParam: JSON.stringify(templateData.paramData) } : {}),
+    },
+  }
+}
+
+/** As Aliyun writes numbers: mainland ones without country code, others with it and no plus. */
+function written(number: string): string {
+  return number.startsWith(MAINLAND) ? number.slice(MAINLAND.length) : number.slice(1)
+}
+
+/** One entry of SmsReport. One that names nothing of ours tells nothing. */
+function receiptOf(entry: Record<string, unknown>): Receipt[] {
+  const id = readId(textIn(entry, 'out_id') ?? '')
+  const receipt = textIn(entry, 'biz_id')
+  const number = textIn(entry, 'phone_number')
+  const said = {
+    state: entry['success'] === true ? ('delivered' as const) : ('undelivered' as const),
+    ...told([textIn(entry, 'err_code'), textIn(entry, 'err_msg')], textIn(entry, 'report_time')),
+  }
+  if ('deliveryId' in id) return [{ deliveryId: id.deliveryId, ...said }]
+  if (receipt === undefined || number === undefined) return []
+  return [{ receipt, address: id.isAbroad ? `+${number}` : MAINLAND + number, ...said }]
+}
 
 /** The `Authorization` of a POST to `/` without a body. All `headers` are signed: lower-case names, `x-acs-…` and `host`. */
 export function authorization(
@@ -106,32 +161,4 @@ function canonicalQuery(query: Record<string, string>): string {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-/** Our key or its rights are refused: ours to mend, not the end of the message. The words would repeat the whole request. */
-const ABOUT_OUR_KEY =
-  /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|InvalidSecurityToken|Forbidden|NoPermission|isp\.RAM_PERMISSION_DENY)/
-const ABOUT_OUR_CLOCK = /^InvalidTimeStamp/
-/** `isp.` is what Aliyun calls its own faults, `isv.` ours. */
-const MAY_PASS = /^(isp\.|Throttling|SignatureNonceUsed|ServiceUnavailable|InternalError)/
-/** For a number or for the account. The words tell whether it is by the minute, the hour or the day. */
-const LIMITED = /^(isv\.)?(BUSINESS_LIMIT|DAY_LIMIT_CONTROL)/
-
-/** Whatever Aliyun has answered, be it with HTTP 200 or 4xx, says in `Code` what came of it. */
-function read(answer: Record<string, unknown>): Outcome {
-  const code = textIn(answer, 'Code')
-  if (code === undefined) return { outcome: 'retry', why: 'Aliyun answered without a Code' }
-  const receipt = textIn(answer, 'BizId')
-  if (code === 'OK') return receipt === undefined ? { outcome: 'sent' } : { outcome: 'sent', receipt }
-  if (ABOUT_OUR_KEY.test(code)) return { outcome: 'retry', why: `${code}: check the access key in the channel's URL` }
-  if (ABOUT_OUR_CLOCK.test(code)) return { outcome: 'retry', why: `${code}: check the clock of this machine` }
-  const why = `${code}: ${textIn(answer, 'Message') ?? ''}`
-  if (LIMITED.test(code)) return { outcome: 'retry', why, afterSeconds: limitSeconds(why) }
-  if (MAY_PASS.test(code)) return { outcome: 'retry', why }
-  return { outcome: 'failed', reason: 'REFUSED_BY_PROVIDER', why }
-}
-
-function limitSeconds(why: string): number {
-  if (/天|day/i.test(why)) return DAY_SECONDS
-  return /小时|hour/i.test(why) ? HOUR_SECONDS : MINUTE_SECONDS
 }

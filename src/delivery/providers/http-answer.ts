@@ -1,12 +1,12 @@
-/** What a gateway answered, and the little language in which settings say what it means. */
-
-/** Of an answer so much is read. */
-const MAX_ANSWER_BYTES = 64 * 1024
+/** What a gateway says, in an answer or in a callback, and the little language in which settings say what it means. */
+import type { Reply } from './http-exchange.ts'
 
 /** `json` is undefined when the text is none. */
-export type Answer = { status: number; text: string; json: unknown }
-export type Test = (answer: Answer) => boolean
-export type Extract = (answer: Answer) => string | undefined
+export type Said = { text: string; json: unknown }
+export type Answer = Said & { status: number }
+/** Undefined: there is nothing where it looks. */
+export type Test = (said: Said) => boolean | undefined
+export type Extract = (said: Said) => string | undefined
 
 /** Member names joined by dots; a list's entries by number. `$.` in front tells a member `text` from the text itself. */
 const PATH = /^(?:\$\.)?[^\s.=^!~<>|[\]$]+(?:\.[^\s.=^!~<>|[\]$]+)*$/
@@ -19,9 +19,9 @@ export function readTest(source: string): Test | undefined {
   const [, path = '', operator, list = ''] = /^(.*?)(\^?=)(.*)$/s.exec(source) ?? []
   const values = list.split('|')
   if (!PATH.test(path) || values.some((value) => value === '' || value.startsWith('='))) return undefined
-  return (answer) => {
-    const found = valueAt(answer, path)
-    if (found === undefined) return false
+  return (said) => {
+    const found = textAt(said, path)
+    if (found === undefined) return undefined
     return values.some((value) => (operator === '=' ? found === value : found.startsWith(value)))
   }
 }
@@ -30,32 +30,30 @@ export function readTest(source: string): Test | undefined {
 export function readExtract(source: string): Extract | undefined {
   const [, path = source, start = ''] = /^(.*?)\^=(.+)$/s.exec(source) ?? []
   if (!PATH.test(path)) return undefined
-  return (answer) => {
-    const found = valueAt(answer, path)
+  return (said) => {
+    const found = textAt(said, path)
     return found?.startsWith(start) ? found.slice(start.length).trim() || undefined : undefined
   }
 }
 
-/** Reads what comes of an answer, up to a limit; what breaks off or is over the limit is judged by what did come. */
-export async function readAnswer(response: Response, signal: AbortSignal): Promise<Answer> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  try {
-    for await (const chunk of response.body ?? []) {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length >= MAX_ANSWER_BYTES) break
-    }
-  } catch (error) {
-    if (signal.aborted) throw error
-  }
-  const bytes = Buffer.concat(chunks).subarray(0, MAX_ANSWER_BYTES)
-  const text = decoderFor(response.headers.get('content-type')).decode(bytes).trim()
-  return { status: response.status, text, json: parse(text) }
+/** Reads a member's path alone: `data.reports`. Undefined when it is none. */
+export function readPath(source: string): ((said: Said) => unknown) | undefined {
+  return PATH.test(source) && source !== 'text' ? ({ json }) => valueAt(json, source) : undefined
+}
+
+/** An answer as the tests see it; one that broke off, as far as it came. */
+export function readAnswer({ status, headers, body }: Reply): Answer {
+  const text = textOf(body, headers['content-type']).trim()
+  return { status, text, json: parse(text) }
+}
+
+/** Bytes as text, in the charset that the content type names. */
+export function textOf(bytes: Buffer, contentType: string | undefined): string {
+  return decoderFor(contentType).decode(bytes)
 }
 
 /** Local gateways often answer in GBK. */
-function decoderFor(contentType: string | null): TextDecoder {
+function decoderFor(contentType: string | undefined): TextDecoder {
   const [, charset = 'utf-8'] = /;\s*charset="?([^\s";]+)/i.exec(contentType ?? '') ?? []
   try {
     return new TextDecoder(charset)
@@ -64,7 +62,8 @@ function decoderFor(contentType: string | null): TextDecoder {
   }
 }
 
-function parse(text: string): unknown {
+/** A JSON value, or undefined when the text is none. */
+export function parse(text: string): unknown {
   try {
     return JSON.parse(text, exactNumber)
   } catch {
@@ -78,12 +77,17 @@ function exactNumber(_key: string, value: unknown, context?: { source?: string }
   return isInexact ? (context?.source ?? value) : value
 }
 
-function valueAt({ text, json }: Answer, path: string): string | undefined {
+function textAt({ text, json }: Said, path: string): string | undefined {
   if (path === 'text') return text
+  const found = valueAt(json, path)
+  return found === undefined || found === null || typeof found === 'object' ? undefined : String(found)
+}
+
+function valueAt(json: unknown, path: string): unknown {
   let at = json
   for (const name of path.replace(/^\$\./, '').split('.')) {
     if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined
     at = (at as Record<string, unknown>)[name]
   }
-  return typeof at === 'object' && at !== null ? undefined : String(at)
+  return at
 }

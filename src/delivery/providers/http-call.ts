@@ -1,32 +1,38 @@
 /** One call to a provider's HTTP interface, kept within bounds: no redirects, a small answer, and never past its deadline. */
-import type { ChannelUrl, Outcome } from '../channel.ts'
+import type { ChannelUrl, Outcome, RetryCause } from '../channel.ts'
 
 /** An answer of these interfaces has a few hundred bytes; more comes from something else in between. */
 const ANSWER_BYTES = 64 * 1024
 /** So much of an answer that nobody can read is worth telling. */
 const EXCERPT_LENGTH = 100
 const TOO_MANY_REQUESTS = 429
+const SERVICE_UNAVAILABLE = 503
+
+/** What a system call says that was under way before there was a connection, whatever its code. */
+const CONNECTING = ['connect', 'getaddrinfo']
+/** Codes of OpenSSL and of Node's own check of the certificate: the handshake failed, and no request follows it. */
+const HANDSHAKE =
+  /^(ERR_(SSL|TLS)_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/
 
 type Request = { method: string; headers: Record<string, string>; body?: string }
 type Reply = { status: number; headers: Headers; body: string }
 type Retry = Extract<Outcome, { outcome: 'retry' }>
 
-/** The whole answer, whatever its status; or a retry that says why there is none (nobody knows then what came of it). */
+/** The whole answer, whatever its status; or a retry whose cause tells whether the request may have got there. */
 async function call(url: URL, request: Request, signal: AbortSignal): Promise<Reply | Retry> {
+  if (signal.aborted) return retry('temporary', `${url.host} was not called, since the time was up`)
   try {
     const response = await fetch(url, { ...request, signal, redirect: 'manual' })
     const body = await readBody(response)
-    if (body === undefined) return retry(`${url.host} answered with more than ${ANSWER_BYTES / 1024} KiB`)
+    if (body === undefined) return retry('ambiguous', `${url.host} answered with more than ${ANSWER_BYTES / 1024} KiB`)
     return { status: response.status, headers: response.headers, body }
   } catch (error) {
-    return retry(signal.aborted ? `${url.host} did not answer in time` : `${url.host}: ${whyOf(error)}`)
+    if (signal.aborted) return retry('ambiguous', `${url.host} did not answer in time`)
+    return retry(wasConnected(error) ? 'ambiguous' : 'unavailable', `${url.host}: ${whyOf(error)}`)
   }
 }
 
-/**
- * The JSON object that was answered. Anything else is a retry, as are redirects, HTTP 429 and 5xx: they tell of the way
- * to the provider or of its health, not of this delivery.
- */
+/** The JSON object that was answered. Anything else is a retry: it tells of the way to the provider, not of this delivery. */
 export async function callJson(
   url: URL,
   request: Request,
@@ -36,11 +42,22 @@ export async function callJson(
   if ('outcome' in reply) return reply
   const { status, headers, body } = reply
   const answered = `${url.host} answered HTTP ${status}`
-  if (status >= 300 && status < 400) return retry(`${answered}, and redirects are not followed`)
+  if (status >= 300 && status < 400) return retry('unavailable', `${answered}, and redirects are not followed`)
   if (status === TOO_MANY_REQUESTS || status >= 500)
-    return { ...retry(`${answered}: ${excerpt(body)}`), ...secondsIn(headers.get('retry-after')) }
+    return { ...retry(causeOf(status), `${answered}: ${excerpt(body)}`), ...secondsIn(headers.get('retry-after')) }
   const answer = parse(body)
-  return answer === undefined ? retry(`${answered} and no JSON object: ${excerpt(body)}`) : { answer }
+  if (answer !== undefined) return { answer }
+  return retry(causeOf(status), `${answered} and no JSON object: ${excerpt(body)}`)
+}
+
+/**
+ * What a status means that came without a word of the provider's own. 503 is how a gateway turns a request away before
+ * anybody has it (RFC 9110; Aliyun's ServiceUnavailable too); behind 500, 502 and 504 somebody may have taken it. A 4xx
+ * was refused, by a proxy or at a wrong endpoint; but what a 2xx without a meaning has done nobody knows.
+ */
+function causeOf(status: number): RetryCause {
+  if (status === TOO_MANY_REQUESTS) return 'throttled'
+  return status === SERVICE_UNAVAILABLE || (status >= 400 && status < 500) ? 'unavailable' : 'ambiguous'
 }
 
 /**
@@ -72,8 +89,19 @@ export function textIn(answer: Record<string, unknown>, member: string): string 
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-function retry(why: string): Retry {
-  return { outcome: 'retry', why }
+function retry(cause: RetryCause, why: string): Retry {
+  return { outcome: 'retry', cause, why }
+}
+
+/** Unless it is certain that there never was a connection, the request may have gone out over it. */
+function wasConnected(error: unknown): boolean {
+  const { cause } = error as { cause?: NodeJS.ErrnoException & { errors?: unknown[] } }
+  const { code = '', syscall = '', errors, message = '' } = cause ?? {}
+  // One error for each address of the host.
+  if (errors !== undefined) return errors.some((one) => wasConnected({ cause: one }))
+  if (CONNECTING.includes(syscall) || code === 'UND_ERR_CONNECT_TIMEOUT' || HANDSHAKE.test(code)) return false
+  // Only its words tell this ECONNRESET from one after the request.
+  return !message.includes('before secure TLS connection was established')
 }
 
 async function readBody(response: Response): Promise<string | undefined> {

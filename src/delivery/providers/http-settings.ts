@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ChannelUrl, SmsForm } from '../channel.ts'
 import { readExtract, readTest, type Extract, type Test } from './http-answer.ts'
+import { readReceiptSettings, type ReceiptSettings } from './http-receipts.ts'
 import { readTemplate, type Escaping, type Template } from './http-template.ts'
 
 export type HttpSettings = {
@@ -15,7 +16,10 @@ export type HttpSettings = {
   takes: SmsForm
   ok: Test
   permanent: Test
+  throttled: Test
+  unavailable: Test
   receipt: Extract
+  receipts: ReceiptSettings | undefined
   /** Hidden when the gateway repeats them. */
   secrets: string[]
 }
@@ -23,7 +27,8 @@ type Named = [name: string, value: Template]
 
 const PREFIX = 'posthouse.'
 const HEADER = 'posthouse.header.'
-const OPTIONS = ['method', 'type', 'body', 'ok', 'receipt', 'permanent', 'takes']
+const RECEIPTS = 'posthouse.receipts.'
+const OPTIONS = ['method', 'type', 'body', 'ok', 'receipt', 'permanent', 'throttled', 'unavailable', 'takes']
 /** The connection's own. */
 const RESERVED_HEADERS = [
   'connection',
@@ -39,7 +44,8 @@ const KEY_LENGTH = 8
 const PASSWORD_LENGTH = 4
 
 const TESTS = 'code=0|200 for a member of the JSON answer (a.0.b goes deeper), text=OK, or text^=OK for how it begins'
-const isSuccess: Test = ({ status }) => status >= 200 && status < 300
+const always: Test = () => true
+const never: Test = () => false
 
 /** Reads a gateway's URL: names that start with `posthouse.` are options, all others are the gateway's own query. */
 export const httpSettings = z.custom<ChannelUrl>().transform((url, context): HttpSettings => {
@@ -79,8 +85,10 @@ export const httpSettings = z.custom<ChannelUrl>().transform((url, context): Htt
       `has neither a path nor options; write ${url.scheme}://gateway.example.org/send, or add ?${PREFIX}ok=status if it is so`,
     )
   for (const [name] of given) {
-    if (!name.startsWith(PREFIX) || name.startsWith(HEADER) || OPTIONS.includes(name.slice(PREFIX.length))) continue
-    mistake(`has an unknown ${name}; write one of ${OPTIONS.map((one) => PREFIX + one).join(', ')}, ${HEADER}<Name>`)
+    if (!name.startsWith(PREFIX) || name.startsWith(HEADER) || name.startsWith(RECEIPTS)) continue
+    if (OPTIONS.includes(name.slice(PREFIX.length))) continue
+    const known = [...OPTIONS.map((one) => PREFIX + one), `${HEADER}<Name>`, `${RECEIPTS}<name>`]
+    mistake(`has an unknown ${name}; write one of ${known.join(', ')}`)
   }
 
   const method = oneOf('method', ['POST', 'GET'])
@@ -124,18 +132,23 @@ export const httpSettings = z.custom<ChannelUrl>().transform((url, context): Htt
     body,
     login,
     takes,
-    ok: understood(
-      'ok',
-      (source) => (source === 'status' ? isSuccess : readTest(source)),
-      isSuccess,
-      `status, or ${TESTS}`,
-    ),
-    permanent: understood('permanent', readTest, () => false, TESTS),
+    ok: understood('ok', (source) => (source === 'status' ? always : readTest(source)), always, `status, or ${TESTS}`),
+    permanent: understood('permanent', readTest, never, TESTS),
+    throttled: understood('throttled', readTest, never, TESTS),
+    unavailable: understood('unavailable', readTest, never, TESTS),
     receipt: understood(
       'receipt',
       readExtract,
       () => undefined,
       'data.id for a member of the JSON answer, text, or text^=OK: for what follows OK:',
+    ),
+    receipts: readReceiptSettings(
+      url.query,
+      {
+        sendsId: parts.some(([, { variables }]) => variables.has('id')),
+        keepsReceipt: option('receipt') !== undefined,
+      },
+      mistake,
     ),
     secrets: secretsOf(
       url,

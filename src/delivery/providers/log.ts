@@ -2,9 +2,12 @@ import { z } from 'zod'
 import { provider, type ChannelUrl } from '../channel.ts'
 
 const settings = z.custom<ChannelUrl>().transform(({ host, path }, context) => {
-  const isKnown = host === '' && ['', 'sms', 'mail'].includes(path)
+  const isKnown = host === '' && ['', 'sms', 'mail', 'chat'].includes(path)
   if (!isKnown)
-    context.addIssue({ code: 'custom', message: `cannot carry "${host || path}"; write log:, log:sms or log:mail` })
+    context.addIssue({
+      code: 'custom',
+      message: `cannot carry "${host || path}"; write log:, log:sms, log:mail or log:chat`,
+    })
   return {}
 })
 
@@ -12,14 +15,15 @@ const settings = z.custom<ChannelUrl>().transform(({ host, path }, context) => {
 export const log = provider({
   schemes: ['log'],
   summary:
-    'Sends nothing; writes a line to the log. For development and for trying out. `log:sms` or `log:mail` where the id does not tell.',
+    'Sends nothing; writes a line to the log. For development and for trying out. `log:sms`, `log:mail` or `log:chat` where the id does not tell.',
   example: 'log:',
-  kinds: ['sms', 'mail'],
+  kinds: ['sms', 'mail', 'chat'],
   settings,
   open: (_settings, logger) => ({
-    async send({ id, messageId }) {
+    async send({ id, messageId }, signal) {
+      if (signal.aborted) return { outcome: 'retry', cause: 'temporary', why: 'no time was left' }
       logger.info({ deliveryId: id, messageId }, 'log: would go out now; query message(id) to read it')
-      return { outcome: 'sent', receipt: `log-${id}` }
+      return { outcome: 'sent' }
     },
     close: async () => {},
   }),

@@ -1,19 +1,22 @@
 import { createHash, createHmac } from 'node:crypto'
 import { z } from 'zod'
 import { phone } from '../../directory/address.ts'
-import { provider, type ChannelUrl, type Outcome } from '../channel.ts'
+import { provider, type ChannelUrl, type Outcome, type Parcel, type Receipt } from '../channel.ts'
 import type { SmsContent } from '../content.ts'
+import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
+import { isMainland, sendTogether, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
+import { readAnswer } from './tencent-answer.ts'
 
 const STANDARD_HOST = 'sms.tencentcloudapi.com'
 const STANDARD_REGION = 'ap-guangzhou'
 const ALGORITHM = 'TC3-HMAC-SHA256'
 const CONTENT_TYPE = 'application/json; charset=utf-8'
-const MAINLAND = '+86'
 
-const HOUR_SECONDS = 3_600
-/** A daily limit ends at midnight; four of these are a day, so one of them falls behind it before the delivery is too old. */
-const DAY_SECONDS = 6 * HOUR_SECONDS
+/** Numbers in one call, by the document of SendSms. */
+const NUMBERS_AT_MOST = 200
+/** What Tencent wants to hear when it has told what became of SMS; anything else, and it tells again. */
+const HEARD = JSON.stringify({ result: 0, errmsg: 'OK' })
 
 const settings = z.custom<ChannelUrl>().transform((url, context) => {
   const mistake = (message: string) => context.addIssue({ code: 'custom', message })
@@ -28,43 +31,27 @@ const settings = z.custom<ChannelUrl>().transform((url, context) => {
     app,
     sign: sign || undefined,
     region: region || STANDARD_REGION,
+    callbackKey: readCallbackKey(url.query, mistake),
   }
 })
 
-/** SMS through Tencent Cloud's SendSms (2021-01-11), one number a call, with the delivery id as `SessionContext`. */
+/** SMS through Tencent Cloud's SendSms (2021-01-11), with the delivery id as `SessionContext`; what says the same goes in one call. */
 export const tencent = provider({
   schemes: ['tencent'],
   summary:
     'SMS through Tencent Cloud (SendSms). Sends approved templates only: `templateData`, whose variables have numbers there, so ' +
     'name them `"1"`, `"2"` and so on (a single one may have any name). `app` is the SDK AppID, `sign` the signature of contents ' +
-    'that name none; `region` is ap-guangzhou unless given.',
-  example: 'tencent://SECRET_ID:SECRET_KEY@default?app=1400006666&sign=东华医为',
+    'that name none; `region` is ap-guangzhou unless given. Up to 200 recipients of a message go in one call. With ' +
+    '`callbackKey=<at least 16 characters>` it takes receipts: enter `https://your.host/callbacks/<channel id>?key=<that key>` as the ' +
+    'address for delivery reports in its console. Tencent has no key by which it would drop a repeat.',
+  example:
+    'tencent://SECRET_ID:SECRET_KEY@default?app=1400006666&sign=东华医为&callbackKey=6f1d2c3b4a5968778695a4b3c2d1e0f0',
   kinds: ['sms'],
   takes: () => 'templateData',
   settings,
-  open: ({ secretId, secretKey, endpoint = new URL(`https://${STANDARD_HOST}`), app, sign, region }) => ({
-    async send(parcel, signal) {
-      const number = phone(parcel.address)
-      if (number === undefined) return { outcome: 'failed', reason: 'INVALID_ADDRESS', why: 'is no mobile number' }
-      const content = parcel.content as SmsContent
-      const signName = content.sign ?? sign
-      const { templateData } = content
-      if (templateData === undefined) return unfit('has no templateData, and Tencent sends only that')
-      // Elsewhere operators show a sender of their own, and the signature is optional.
-      if (signName === undefined && number.startsWith(MAINLAND))
-        return unfit("has no signature: give sign with the content, or add sign= to the channel's URL")
-      const parameters = inOrder(templateData.paramData)
-      if (parameters === undefined)
-        return unfit('has variables without an order: name them "1", "2" and so on in templateData.paramData')
-
-      const body = JSON.stringify({
-        PhoneNumberSet: [number],
-        SmsSdkAppId: app,
-        SignName: signName,
-        TemplateId: templateData.templateId,
-        TemplateParamSet: parameters,
-        SessionContext: parcel.id,
-      })
+  open: ({ secretId, secretKey, endpoint = new URL(`https://${STANDARD_HOST}`), app, sign, region, callbackKey }) => {
+    async function call({ numbers, words, id }: Order<Words>, signal: AbortSignal): Promise<OutcomeOf> {
+      const body = JSON.stringify({ PhoneNumberSet: numbers, SmsSdkAppId: app, ...words, SessionContext: id })
       const timestamp = Math.floor(Date.now() / 1000)
       const headers = {
         'content-type': CONTENT_TYPE,
@@ -75,11 +62,69 @@ export const tencent = provider({
         'x-tc-timestamp': String(timestamp),
       }
       const reply = await callJson(endpoint, { method: 'POST', headers, body }, signal)
-      return 'outcome' in reply ? reply : read(reply.answer)
-    },
-    close: async () => {},
-  }),
+      return 'outcome' in reply ? () => reply : readAnswer(reply.answer, numbers.length)
+    }
+
+    const sendAll = (parcels: Parcel[], signal: AbortSignal) =>
+      sendTogether(
+        parcels,
+        (parcel) => read(parcel, sign),
+        (order) => call(order, signal),
+      )
+    return {
+      async send(parcel, signal) {
+        const [outcome] = await sendAll([parcel], signal)
+        return outcome ?? { outcome: 'retry', cause: 'temporary', why: 'was not sent' }
+      },
+      batch: { most: NUMBERS_AT_MOST, send: sendAll },
+      readReceipts: (callback) =>
+        isGenuine(callbackKey, callback)
+          ? {
+              isGenuine: true,
+              receipts: readEntries(callback).flatMap(receiptOf),
+              contentType: 'application/json',
+              body: HEARD,
+            }
+          : { isGenuine: false },
+      close: async () => {},
+    }
+  },
 })
+
+/** The members of a call that all its numbers share. */
+type Words = { SignName?: string; TemplateId: string; TemplateParamSet: string[] }
+
+function read(parcel: Parcel, sign: string | undefined): Sms<Words> | Outcome {
+  const number = phone(parcel.address)
+  if (number === undefined) return { outcome: 'failed', reason: 'INVALID_ADDRESS', why: 'is no mobile number' }
+  const content = parcel.content as SmsContent
+  const signName = content.sign ?? sign
+  const { templateData } = content
+  if (templateData === undefined) return unfit('has no templateData, and Tencent sends only that')
+  // Elsewhere operators show a sender of their own, and the signature is optional.
+  if (signName === undefined && isMainland(number))
+    return unfit("has no signature: give sign with the content, or add sign= to the channel's URL")
+  const parameters = inOrder(templateData.paramData)
+  if (parameters === undefined)
+    return unfit('has variables without an order: name them "1", "2" and so on in templateData.paramData')
+  const words = { TemplateId: templateData.templateId, TemplateParamSet: parameters }
+  return { number, words: signName === undefined ? words : { SignName: signName, ...words } }
+}
+
+/** One entry of a delivery report; `sid` is the SerialNo of the answer. One that names nothing of ours tells nothing. */
+function receiptOf(entry: Record<string, unknown>): Receipt[] {
+  const receipt = textIn(entry, 'sid')
+  const [country, mobile] = [textIn(entry, 'nationcode'), textIn(entry, 'mobile')]
+  if (receipt === undefined || country === undefined || mobile === undefined) return []
+  return [
+    {
+      receipt,
+      address: `+${country}${mobile}`,
+      state: entry['report_status'] === 'SUCCESS' ? 'delivered' : 'undelivered',
+      ...told([textIn(entry, 'errmsg'), textIn(entry, 'description')], textIn(entry, 'user_receive_time')),
+    },
+  ]
+}
 
 function unfit(why: string): Outcome {
   return { outcome: 'failed', reason: 'INVALID_CONTENT', why }
@@ -118,44 +163,4 @@ function hmac(key: string | Buffer, text: string): Buffer {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-/** Limits that pass, with the seconds to wait. */
-const WAIT_SECONDS: Record<string, number> = {
-  'LimitExceeded.PhoneNumberThirtySecondLimit': 30,
-  'LimitExceeded.DeliveryFrequencyLimit': 60,
-  'LimitExceeded.PhoneNumberOneHourLimit': HOUR_SECONDS,
-  'LimitExceeded.PhoneNumberDailyLimit': DAY_SECONDS,
-  'LimitExceeded.PhoneNumberSameContentDailyLimit': DAY_SECONDS,
-  'LimitExceeded.AppDailyLimit': DAY_SECONDS,
-  'LimitExceeded.DailyLimit': DAY_SECONDS,
-  // Advertising goes out from 8 to 22 only.
-  'FailedOperation.MarketingSendTimeConstraint': 2 * HOUR_SECONDS,
-}
-const ABOUT_OUR_CLOCK = /^(AuthFailure\.SignatureExpire|InternalError\.RequestTimeException)$/
-/** Our key or its rights are refused: ours to mend, not the end of the message. */
-const ABOUT_OUR_KEY = /^(AuthFailure|UnauthorizedOperation\.Request|IpInBlacklist|IpNotInWhitelist|InternalError\.Sig)/
-/** Only more numbers in a call than it may have is a limit that never passes. */
-const MAY_PASS =
-  /^(InternalError|LimitExceeded(?!\.PhoneNumberCountLimit)|RequestLimitExceeded|ResourceUnavailable|ServiceUnavailable)/
-
-/** Everything is answered with HTTP 200: `Error` for the call as a whole, else a status for our one number. */
-function read({ Response: response }: Record<string, unknown>): Outcome {
-  const { Error: error, SendStatusSet: set } = members(response)
-  const status = members(error ?? (Array.isArray(set) ? set[0] : undefined))
-  const code = textIn(status, 'Code')
-  if (code === undefined) return { outcome: 'retry', why: 'Tencent answered without a Code' }
-  const receipt = textIn(status, 'SerialNo')
-  if (code === 'Ok') return receipt === undefined ? { outcome: 'sent' } : { outcome: 'sent', receipt }
-  if (ABOUT_OUR_CLOCK.test(code)) return { outcome: 'retry', why: `${code}: check the clock of this machine` }
-  if (ABOUT_OUR_KEY.test(code)) return { outcome: 'retry', why: `${code}: check the secret in the channel's URL` }
-  const why = `${code}: ${textIn(status, 'Message') ?? ''}`
-  const afterSeconds = WAIT_SECONDS[code]
-  if (afterSeconds !== undefined) return { outcome: 'retry', why, afterSeconds }
-  if (MAY_PASS.test(code)) return { outcome: 'retry', why }
-  return { outcome: 'failed', reason: 'REFUSED_BY_PROVIDER', why }
-}
-
-function members(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }

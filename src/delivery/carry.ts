@@ -1,0 +1,255 @@
+/**
+ * Carrying a channel's deliveries on this node: claim as many as there are free slots, hand each to the provider, settle
+ * what comes of it. Every channel has slots, lanes, a rate and a circuit of its own, so that none holds up another.
+ */
+import { randomUUIDv7 } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context, OpenChannel } from '../context.ts'
+import { attempt, type Call } from './attempt.ts'
+import { makeBell, type Bell } from './bell.ts'
+import type { Outcome } from './channel.ts'
+import { watchProvider } from './health.ts'
+import { makeLanes } from './lanes.ts'
+import { claim, claimAlike, giveBack, type Claimed } from './queue.ts'
+import { makeTokens } from './rate.ts'
+import { after, TOO_OLD, type Settlement } from './retries.ts'
+import { makeSayings, type Saying } from './sayings.ts'
+import { makeSettler } from './settle.ts'
+import { whyOf, withoutAddresses } from './words.ts'
+
+/** How late due work may start when no hint comes. */
+const BEAT_MS = 500
+/** After trouble with the database. */
+const PAUSE_MS = 1_000
+/** Claimed in one statement: more would hold locks for long, fewer would cost a round trip each. */
+const CLAIM_AT_MOST = 500
+/** A suspect row (queue.ts) is looked for this often when there was none. */
+const SUSPECT_BEAT_MS = 2_000
+export type Carrying = {
+  /** Works until `stopping`, then claims nothing more. */
+  loop(): Promise<void>
+  /** What is with the provider now. */
+  held(): Pick<Claimed, 'id' | 'lease'>[]
+  /** These have gone to another worker: whatever can still be stopped is. */
+  lost(ids: ReadonlySet<string>): void
+  /** Resolves when nothing is under way any more. */
+  ended(): Promise<void>
+  abort(): void
+  /** Whether the provider is left alone, since it does not answer. */
+  isOpen(): boolean
+}
+
+/** A call to the provider with the deliveries it carries; it takes one slot of its lane. */
+type UnderWay = { claimed: Claimed[]; call?: Call }
+
+export function carry(context: Context, channel: OpenChannel, bell: Bell, stopping: AbortSignal): Carrying {
+  const { store, db, log, metrics } = context
+  const { limits, carrier } = channel
+  const lanes = makeLanes(limits.concurrency)
+  const health = watchProvider((isOpen) => metrics?.circuit(channel.id, isOpen))
+  const tokens = limits.rate === undefined ? undefined : makeTokens(store, channel.id, limits.rate)
+  const sayings = makeSayings(db, channel.id)
+  const settle = makeSettler(store, () => stopping.aborted)
+  const freed = makeBell()
+  const underWay = new Set<UnderWay>()
+  let suspect: UnderWay | undefined
+  let suspectsAt = 0
+
+  /** One round: true when there may be more to do at once. */
+  async function step(): Promise<boolean> {
+    const allowed = health.allows()
+    const isProbe = allowed === 'probe'
+    if (allowed === 'no') return false
+    if (!isProbe) await takeSuspect()
+    const room = Math.min(lanes.free(), CLAIM_AT_MOST)
+    if (room === 0) {
+      await freed.wait(BEAT_MS)
+      return true
+    }
+    const slots = isProbe ? 1 : room
+    const perCall = isProbe ? 1 : (carrier.batch?.most ?? 1)
+    const drawn = await tokens?.draw(slots * perCall)
+    if (drawn?.tokens === 0) {
+      await freed.wait(Math.min(drawn.waitMs, BEAT_MS))
+      return true
+    }
+    const total = Math.min(slots, drawn?.tokens ?? slots)
+    const claimed = await take(total, false, perCall, drawn?.tokens)
+    await begin(callsOf(claimed, perCall))
+    const unused = (drawn?.tokens ?? 0) - claimed.length
+    if (tokens !== undefined && unused > 0) await tokens.putBack(unused)
+    // When only kept slots are left, their lanes had nothing due: a hint or a free slot wakes.
+    return claimed.length > 0 && !lanes.isFull()
+  }
+
+  /** Claims; with a batching provider also more of the same messages, as far as `most` in all goes. */
+  async function take(
+    slots: number,
+    isSuspect: boolean,
+    perCall = 1,
+    most = Number.POSITIVE_INFINITY,
+  ): Promise<Claimed[]> {
+    // One lease a claim: were it one a worker, a late attempt of its own could pass for the holder.
+    const lease = randomUUIDv7()
+    const unknown = async (why: unknown): Promise<never> => {
+      // It may have been made all the same.
+      await giveBack(db, lease).catch(() => {})
+      throw why
+    }
+    const claimed = await claim(store, channel.id, lanes.plan(slots), lease, isSuspect).catch(unknown)
+    const first = claimed.filter(isBatchable)
+    const more = Math.floor(Math.min(perCall - 1, (most - claimed.length) / Math.max(1, first.length)))
+    if (first.length > 0 && more > 0) {
+      claimed.push(...(await claimAlike(store, channel.id, first, more, lease).catch(unknown)))
+    }
+    if (!stopping.aborted) return claimed
+    await giveBack(db, lease)
+    return []
+  }
+
+  /** A row that has lost two workers goes out alone: if it ends this process too, nothing else has gone wrong with it. */
+  async function takeSuspect(): Promise<void> {
+    if (suspect !== undefined || Date.now() < suspectsAt || lanes.free() === 0) return
+    suspectsAt = Date.now() + SUSPECT_BEAT_MS
+    const claimed = await take(1, true)
+    if (claimed.length === 0) return
+    suspectsAt = 0
+    suspect = { claimed }
+    await begin([suspect])
+  }
+
+  async function begin(calls: UnderWay[]): Promise<void> {
+    if (calls.length === 0) return
+    lanes.took(calls.flatMap(({ claimed: [first] }) => (first === undefined ? [] : [first])))
+    for (const one of calls) underWay.add(one)
+    const said = await sayings(calls.flatMap(({ claimed }) => claimed.map(({ messageId }) => messageId))).catch(
+      async (error) => {
+        for (const one of calls) leave(one)
+        for (const lease of new Set(calls.flatMap(({ claimed }) => claimed.map(({ lease }) => lease)))) {
+          await giveBack(db, lease).catch(() => {})
+        }
+        throw error
+      },
+    )
+    for (const one of calls) {
+      const [first] = one.claimed
+      void make(one, said.get(first?.messageId ?? ''))
+        .catch((error) =>
+          log.error({ channelId: channel.id, why: whyOf(error) }, 'delivery: not settled; the lease will run out'),
+        )
+        .finally(() => leave(one))
+    }
+  }
+
+  function leave(one: UnderWay): void {
+    underWay.delete(one)
+    // The loop may have gone to sleep with work due, since that lane had no slot left.
+    if (lanes.isFull()) bell.ring()
+    lanes.left(one.claimed[0]?.priority ?? 0)
+    if (one === suspect) {
+      suspect = undefined
+      bell.ring()
+    }
+    freed.ring()
+  }
+
+  /** One call: what need not be sent is settled at once, the rest when the provider has answered. */
+  async function make(one: UnderWay, saying: Saying | undefined): Promise<void> {
+    const first = one.claimed[0]
+    const at = first === undefined ? undefined : withoutSending(first, saying)
+    if (at !== undefined) return settleAll(one.claimed, () => ({ to: at, via: undefined }))
+    const content = saying?.content ?? {}
+    const parcels = one.claimed.map(({ id, messageId, address, attempts, maybeVia }) => ({
+      id,
+      messageId,
+      address,
+      content,
+      attempt: attempts,
+      ...(maybeVia === null ? {} : { maybeVia }),
+    }))
+    health.calls()
+    one.call = attempt(carrier, parcels, limits.timeoutSeconds * 1_000)
+    const outcomes = await one.call.outcomes
+    health.saw(outcomes)
+    await settleAll(one.claimed, (delivery, at) => {
+      const outcome = outcomes[at]
+      if (outcome === undefined) throw new Error('an outcome is missing')
+      return { to: after(outcome, delivery.attempts, limits.attempts), via: outcome.via ?? channel.provider.schemes[0] }
+    })
+  }
+
+  function withoutSending(delivery: Claimed, saying: Saying | undefined): Settlement | undefined {
+    if (delivery.isTooOld) return TOO_OLD
+    // Attempts count from the claim, so that a delivery which kills its worker comes to an end as well.
+    if (delivery.attempts > limits.attempts) {
+      const outcome: Outcome = { outcome: 'retry', cause: 'ambiguous', why: 'no worker survived it' }
+      return after(outcome, delivery.attempts, limits.attempts)
+    }
+    // A channel's settings may have changed since the message was accepted.
+    if (saying?.kind === channel.kind) return undefined
+    const why = `channel ${channel.id} carries ${channel.kind} now, and this is ${saying?.kind ?? 'nothing'}`
+    return after({ outcome: 'failed', reason: 'NO_CHANNEL', why }, delivery.attempts, limits.attempts)
+  }
+
+  async function settleAll(
+    claimed: readonly Claimed[],
+    where: (delivery: Claimed, at: number) => { to: Settlement; via: string | undefined },
+  ): Promise<void> {
+    await Promise.all(
+      claimed.map(async (delivery, at) => {
+        const { to, via } = where(delivery, at)
+        const state = await settle({ delivery, to, via })
+        if (state !== undefined) metrics?.deliverySettled(channel.id, state)
+        if (state === 'sent') return
+        const { id: deliveryId, messageId, attempts } = delivery
+        const fields = { deliveryId, messageId, channelId: channel.id, attempts, state, reason: to.reason }
+        if (state === undefined) log.warn(fields, 'delivery: settled too late, another worker has it')
+        else log.warn({ ...fields, why: withoutAddresses(to.error ?? '') }, 'delivery: not sent')
+      }),
+    )
+  }
+
+  return {
+    async loop() {
+      while (!stopping.aborted) {
+        try {
+          if (!(await step())) await bell.wait(BEAT_MS)
+        } catch (error) {
+          log.error({ channelId: channel.id, why: whyOf(error) }, 'worker: carrying failed; trying again')
+          // Not cut short by hints: they would make a lasting fault spin.
+          await sleep(PAUSE_MS, undefined, { signal: stopping }).catch(() => {})
+        }
+      }
+    },
+    held: () => [...underWay].flatMap(({ claimed }) => claimed.map(({ id, lease }) => ({ id, lease }))),
+    lost(ids) {
+      for (const { claimed, call } of underWay) if (claimed.every(({ id }) => ids.has(id))) call?.abort()
+    },
+    async ended() {
+      while (underWay.size > 0) await freed.wait(BEAT_MS)
+    },
+    abort() {
+      for (const { call } of underWay) call?.abort()
+    },
+    isOpen: health.isOpen,
+  }
+}
+
+/** At its first attempt and never lost: what is tried again goes out alone, with the same bytes as before. */
+function isBatchable({ attempts, losses }: Claimed): boolean {
+  return attempts === 1 && losses === 0
+}
+
+/** Calls of one delivery each; of several, where the provider takes them together and they say the same. */
+function callsOf(claimed: readonly Claimed[], perCall: number): UnderWay[] {
+  if (perCall === 1) return claimed.map((one) => ({ claimed: [one] }))
+  const alone = claimed.filter((one) => !isBatchable(one)).map((one) => ({ claimed: [one] }))
+  const together = [...Map.groupBy(claimed.filter(isBatchable), ({ messageId }) => messageId).values()]
+  return [...alone, ...together.flatMap((all) => inParts(all, perCall))]
+}
+
+function inParts(all: Claimed[], size: number): UnderWay[] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, at) => ({
+    claimed: all.slice(at * size, (at + 1) * size),
+  }))
+}
