@@ -14,24 +14,32 @@ export type Call = {
 /** Sends these parcels (several: one message, as a batch); `outcomes` comes at the latest soon after `timeoutMs`, and never rejects. */
 export function attempt(carrier: Carrier, parcels: readonly Parcel[], timeoutMs: number): Call {
   const ending = new AbortController()
-  const outcomes = new Promise<Outcome[]>((resolve) => {
-    const all = (outcome: Outcome) => resolve(parcels.map(() => outcome))
-    let lastWord: NodeJS.Timeout | undefined
-    const deadline = setTimeout(() => ending.abort(), timeoutMs)
-    ending.signal.addEventListener('abort', () => {
-      clearTimeout(deadline)
-      const why = `no answer within ${timeoutMs} ms`
-      lastWord = setTimeout(() => all({ outcome: 'retry', cause: 'ambiguous', why }), LAST_WORD_MS)
-    })
-    send(carrier, parcels, ending.signal)
-      .then((given) => (given.length === parcels.length ? resolve(given) : all(MISCOUNTED)))
-      .catch((error: unknown) => all({ outcome: 'retry', cause: 'ambiguous', why: wordsOf(error) }))
-      .finally(() => {
-        clearTimeout(deadline)
-        clearTimeout(lastWord)
-      })
-  })
-  return { outcomes, abort: () => ending.abort() }
+  const { promise: outcomes, resolve } = Promise.withResolvers<Outcome[]>()
+  const all = (outcome: Outcome) => resolve(parcels.map(() => outcome))
+  let lastWord: NodeJS.Timeout | undefined
+  // Called, not heard from the signal: a listener would cost as much as all the rest here.
+  const giveUp = () => {
+    ending.abort()
+    const why = `no answer within ${timeoutMs} ms`
+    lastWord ??= setTimeout(() => all({ outcome: 'retry', cause: 'ambiguous', why }), LAST_WORD_MS)
+  }
+  const deadline = setTimeout(giveUp, timeoutMs)
+  const over = () => {
+    clearTimeout(deadline)
+    clearTimeout(lastWord)
+  }
+  send(carrier, parcels, ending.signal).then(
+    (given) => {
+      over()
+      if (given.length === parcels.length) resolve(given)
+      else all(MISCOUNTED)
+    },
+    (error: unknown) => {
+      over()
+      all({ outcome: 'retry', cause: 'ambiguous', why: wordsOf(error) })
+    },
+  )
+  return { outcomes, abort: giveUp }
 }
 
 const MISCOUNTED: Outcome = {

@@ -22,7 +22,7 @@ const BEAT_MS = 500
 /** After trouble with the database. */
 const PAUSE_MS = 1_000
 /** Claimed in one statement: more would hold locks for long, fewer would cost a round trip each. */
-const CLAIM_AT_MOST = 500
+const CLAIM_AT_MOST = 1_000
 /** A suspect row (queue.ts) is looked for this often when there was none. */
 const SUSPECT_BEAT_MS = 2_000
 export type Carrying = {

@@ -13,7 +13,7 @@ type Rule = {
 }
 
 /** More would be a queue in this process rather than in the database. */
-const MOST_CONCURRENCY = 1_000
+const MOST_CONCURRENCY = 2_000
 const MOST_RATE = 100_000
 /** A lease is renewed for as long as that, but a person who waits for an SMS has gone by then. */
 export const MOST_TIMEOUT_SECONDS = 120

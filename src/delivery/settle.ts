@@ -1,6 +1,6 @@
 /** Settling attempts: many in one statement, each fenced by its lease. */
 import { sql } from 'drizzle-orm'
-import { hot, type Store } from '../db/client.ts'
+import { hot, json, type Store } from '../db/client.ts'
 import type { DeliveryState } from '../db/tables.ts'
 import { Refusal } from '../errors.ts'
 import type { Claimed } from './queue.ts'
@@ -8,7 +8,7 @@ import type { Settlement } from './retries.ts'
 import { words } from './words.ts'
 
 /** Settled in one statement. */
-const AT_ONCE = 500
+const AT_ONCE = 1_000
 /** Statements at once: while one waits for the disk, the other is at work. */
 const SIDE_BY_SIDE = 1
 /** What has been sent should not be sent again because the database was away for a moment when it was to be noted. */
@@ -63,20 +63,22 @@ const statement = hot<
 /** The same for what was sent, which is nearly all of it: a third of the work. Tells those whose lease still held, unless all did. */
 const sentStatement = hot<
   { id: string | null; count: number },
-  { ids: string; leases: string; receipts: string; vias: string; asked: number }
+  { ids: string; leases: string; leaseAt: string; receipts: string; steps: string; stepAt: string; asked: number }
 >(sql`
   with done as (
     update deliveries
     set state = 'sent', reason = null, last_error = null, receipt = given.receipt, lease = null, lease_until = null, losses = 0,
       settled_at = now(),
-      history = history || jsonb_build_object('at', now(), 'state', 'sent', 'attempt', attempts, 'provider', given.via)
+      history = history || ('[{"at":' || to_jsonb(now())::text || ',"attempt":' || attempts
+        || (string_to_array(${sql.placeholder('steps')}, chr(10)))[given.step_at] || '}]')::jsonb
     from unnest(
       string_to_array(${sql.placeholder('ids')}, ',')::uuid[],
-      string_to_array(${sql.placeholder('leases')}, ',')::uuid[],
+      string_to_array(${sql.placeholder('leaseAt')}, ',')::int[],
       array(select jsonb_array_elements_text(${sql.placeholder('receipts')}::jsonb)),
-      array(select jsonb_array_elements_text(${sql.placeholder('vias')}::jsonb))
-    ) as given (id, lease, receipt, via)
-    where deliveries.id = given.id and deliveries.lease = given.lease and deliveries.state = 'queued'
+      string_to_array(${sql.placeholder('stepAt')}, ',')::int[]
+    ) as given (id, lease_at, receipt, step_at)
+    where deliveries.id = given.id and deliveries.state = 'queued'
+      and deliveries.lease = (string_to_array(${sql.placeholder('leases')}, ',')::uuid[])[given.lease_at]
     returning deliveries.id
   ),
   told as (
@@ -102,16 +104,31 @@ function isPlainlySent({ to }: Settling): boolean {
 
 async function settleSent(store: Pick<Store, 'run'>, settlings: readonly Settling[]): Promise<Done> {
   const asked = settlings.length
+  const leases = listOf(settlings.map(({ delivery }) => delivery.lease))
+  const steps = listOf(settlings.map(({ via }) => `,${json({ state: 'sent', provider: via ?? null }).slice(1, -1)}`))
   const told = await sentStatement(store, {
     ids: settlings.map(({ delivery }) => delivery.id).join(),
-    leases: settlings.map(({ delivery }) => delivery.lease).join(),
-    receipts: JSON.stringify(settlings.map(({ to }) => words(to.receipt))),
-    vias: JSON.stringify(settlings.map(({ via }) => via ?? null)),
+    leases: leases.distinct.join(),
+    leaseAt: leases.places.join(),
+    receipts: json(settlings.map(({ to }) => words(to.receipt))),
+    steps: steps.distinct.join('\n'),
+    stepAt: steps.places.join(),
     asked,
   })
   const ids =
     told[0]?.count === asked ? settlings.map(({ delivery }) => delivery.id) : told.flatMap(({ id }) => id ?? [])
   return new Map(ids.map((id) => [id, 'sent']))
+}
+
+/** Each once, and for every one given its place among them, from 1: hundreds of rows name a lease or two. */
+function listOf(all: readonly string[]): { distinct: string[]; places: number[] } {
+  const found = new Map<string, number>()
+  const places = all.map((one) => {
+    const place = found.get(one) ?? found.size + 1
+    found.set(one, place)
+    return place
+  })
+  return { distinct: [...found.keys()], places }
 }
 
 async function settleOthers(store: Pick<Store, 'run'>, settlings: readonly Settling[]): Promise<Done> {
@@ -130,7 +147,7 @@ async function settleOthers(store: Pick<Store, 'run'>, settlings: readonly Settl
     }),
   )
   const asked = rows.length
-  const told = await statement(store, { settlings: JSON.stringify(rows), asked })
+  const told = await statement(store, { settlings: json(rows), asked })
   const asAsked = told[0]?.count === asked ? rows.map(({ id, state }): [string, DeliveryState] => [id, state]) : []
   const otherwise = told.flatMap(({ id, state }): [string, DeliveryState][] => (id === null ? [] : [[id, state]]))
   return new Map([...asAsked, ...otherwise])
