@@ -186,8 +186,6 @@ describe('what Aliyun answers', () => {
     ['isv.SMS_SIGNATURE_ILLEGAL', '签名不合法(不存在或被拉黑)'],
     ['isv.TEMPLATE_MISSING_PARAMETERS', '模板变量缺少参数'],
     ['isv.BLACK_KEY_CONTROL_LIMIT', '变量中有黑名单关键字'],
-    ['isv.AMOUNT_NOT_ENOUGH', '账户余额不足'],
-    ['isv.OUT_OF_SERVICE', '业务停机'],
     ['isv.MONTH_LIMIT_CONTROL', '触发月发送限额'],
     ['InvalidParameter.Something', 'never heard of'],
   ])('as %s is final, in its words', async (Code, Message) => {
@@ -196,6 +194,22 @@ describe('what Aliyun answers', () => {
       outcome: 'failed',
       reason: 'REFUSED_BY_PROVIDER',
       why: `${Code}: ${Message}`,
+    })
+  })
+
+  it.each([
+    ['isv.AMOUNT_NOT_ENOUGH', 'top up the account'],
+    ['isv.OUT_OF_SERVICE', 'top up the account'],
+    ['isv.ACCOUNT_NOT_EXISTS', 'account is in order'],
+    ['isv.ACCOUNT_ABNORMAL', 'account is in order'],
+    ['isv.PRODUCT_UNSUBSCRIBE', 'has the SMS service'],
+    ['isv.PRODUCT_UN_SUBSCRIPT', 'has the SMS service'],
+  ])('as %s is about our account: it is tried again, and says to see to it (%s)', async (Code, advice) => {
+    const server = await provider({ body: { Code, Message: '账户余额不足' } })
+    expect(await send(open(server.url))).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: expect.stringContaining(advice),
     })
   })
 

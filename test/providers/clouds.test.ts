@@ -73,6 +73,16 @@ describe('Aliyun', () => {
     expect(await together(channel(server.url), ['+8613900000001'])).toMatchObject([{ outcome: 'failed' }])
   })
 
+  it.each(['isv.AMOUNT_NOT_ENOUGH', 'isv.OUT_OF_SERVICE', 'isv.ACCOUNT_ABNORMAL', 'isv.PRODUCT_UN_SUBSCRIPT'])(
+    'that refuses our account (%s) is not asked for each alone, which it would refuse as well',
+    async (Code) => {
+      const server = await provider(() => ({ body: { Code, Message: '账户余额不足' } }))
+      const outcomes = await together(channel(server.url), ['+8613900000001', '+8613900000002'])
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ outcome: 'retry', cause: 'unavailable' })
+      for (const outcome of outcomes) expect(outcome).not.toHaveProperty('afterSeconds')
+    },
+  )
+
   it('that gives no answer leaves all of the call in doubt', async () => {
     const server = await provider(() => ({ status: 500, body: 'oops' }))
     const outcomes = await together(channel(server.url), ['+8613900000001', '+8613900000002'])
@@ -136,6 +146,15 @@ describe('Tencent', () => {
     ])
     expect(JSON.parse(server.calls[0]?.body ?? '').SessionContext).toBe(`m-${MESSAGE}`)
     expect(server.calls.length).toBe(1)
+  })
+
+  it('that refuses our account for each number is out of reach for each', async () => {
+    const Code = 'FailedOperation.InsufficientBalanceInSmsPackage'
+    const server = await provider((call) => ({
+      body: { Response: { SendStatusSet: numbersOf(call).map((PhoneNumber) => ({ PhoneNumber, Code })) } },
+    }))
+    const outcomes = await together(channel(server.url), ['+8613900000001', '+8613900000002'])
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ outcome: 'retry', cause: 'unavailable' })
   })
 
   it('that refuses the whole call refuses it for each', async () => {

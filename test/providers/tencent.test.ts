@@ -234,8 +234,6 @@ describe.each([
     ['FailedOperation.TemplateIncorrectOrUnapproved', 'template incorrect or unapproved'],
     ['FailedOperation.SignatureIncorrectOrUnapproved', 'signature incorrect or unapproved'],
     ['FailedOperation.PhoneNumberInBlacklist', 'blacklisted'],
-    ['FailedOperation.InsufficientBalanceInSmsPackage', 'insufficient balance in SMS package'],
-    ['UnauthorizedOperation.SerivceSuspendDueToArrears', 'service suspended due to arrears'],
     ['LimitExceeded.PhoneNumberCountLimit', 'too many numbers'],
     ['MissingParameter', 'missing'],
     ['Something.NeverHeardOf', 'new'],
@@ -281,6 +279,8 @@ describe.each([
     ['InternalError.RequestTimeException', 'clock'],
     ['AuthFailure.SecretIdNotFound', 'secret'],
     ['UnauthorizedOperation.RequestIpNotInWhitelist', 'secret'],
+    ['UnauthorizedOperation.SmsSdkAppIdVerifyFail', 'app'],
+    ['UnauthorizedOperation.SdkAppIdIsDisabled', 'app'],
   ])('as %s is tried again, and says to check the %s', async (code, what) => {
     const server = await provider(answer(code, 'refused'))
     expect(await send(open(server.url))).toEqual({
@@ -290,6 +290,18 @@ describe.each([
     })
   })
 })
+
+it.each(['FailedOperation.InsufficientBalanceInSmsPackage', 'UnauthorizedOperation.SerivceSuspendDueToArrears'])(
+  'what Tencent answers as %s is about our account: it is tried again, and says to top it up',
+  async (code) => {
+    const server = await provider(status(code, 'insufficient'))
+    expect(await send(open(server.url))).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: `${code}: top up the account with Tencent`,
+    })
+  },
+)
 
 describe('a server', () => {
   it.each([

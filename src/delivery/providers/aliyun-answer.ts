@@ -18,6 +18,17 @@ const MEANINGS: Meaning[] = [
     cause: 'unavailable',
     advice: "check the access key in the channel's URL",
   },
+  // Nothing that leaves this account goes out until somebody has mended it, and then all of it may.
+  {
+    code: /^isv\.(AMOUNT_NOT_ENOUGH|OUT_OF_SERVICE)/,
+    cause: 'unavailable',
+    advice: 'top up the account with Aliyun',
+  },
+  {
+    code: /^isv\.(ACCOUNT_|PRODUCT_UN)/,
+    cause: 'unavailable',
+    advice: 'check in its console that the account is in order and has the SMS service',
+  },
   { code: /^InvalidTimeStamp/, cause: 'unavailable', advice: 'check the clock of this machine' },
   // For a number or for the account. The words tell whether it is by the minute, the hour or the day.
   { code: /^(isv\.)?(BUSINESS_LIMIT|DAY_LIMIT_CONTROL)/, cause: 'throttled' },

@@ -32,6 +32,17 @@ const MEANINGS: Meaning[] = [
     cause: 'unavailable',
     advice: "check the secret in the channel's URL",
   },
+  // Nothing that leaves this account goes out until somebody has mended it, and then all of it may. `Serivce` is theirs.
+  {
+    code: /^(FailedOperation\.InsufficientBalanceInSmsPackage|UnauthorizedOperation\.Ser(iv|vi)ceSuspendDueToArrears)$/,
+    cause: 'unavailable',
+    advice: 'top up the account with Tencent',
+  },
+  {
+    code: /^UnauthorizedOperation\.(SmsSdkAppIdVerifyFail|SdkAppIdIsDisabled)$/,
+    cause: 'unavailable',
+    advice: "check the app in the channel's URL, and in Tencent's console that it is enabled",
+  },
   // For a day or an hour of advertising, and the limits below: but for more numbers in a call than it may have.
   { code: /^FailedOperation\.MarketingSendTimeConstraint$/, cause: 'temporary' },
   { code: /^(LimitExceeded(?!\.PhoneNumberCountLimit)|RequestLimitExceeded)/, cause: 'throttled' },
