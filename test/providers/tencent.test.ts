@@ -235,6 +235,7 @@ describe.each([
     ['FailedOperation.SignatureIncorrectOrUnapproved', 'signature incorrect or unapproved'],
     ['FailedOperation.PhoneNumberInBlacklist', 'blacklisted'],
     ['LimitExceeded.PhoneNumberCountLimit', 'too many numbers'],
+    ['LimitExceeded.AppCountryOrRegionInBlacklist', 'the country is blacklisted'],
     ['MissingParameter', 'missing'],
     ['Something.NeverHeardOf', 'new'],
   ])('as %s is final, in its words', async (code, message) => {
@@ -251,7 +252,12 @@ describe.each([
     ['LimitExceeded.DeliveryFrequencyLimit', 60],
     ['LimitExceeded.PhoneNumberOneHourLimit', 3_600],
     ['LimitExceeded.PhoneNumberDailyLimit', 21_600],
+    ['LimitExceeded.PhoneNumberSameContentDailyLimit', 21_600],
     ['LimitExceeded.AppDailyLimit', 21_600],
+    ['LimitExceeded.AppMainlandChinaDailyLimit', 21_600],
+    ['LimitExceeded.AppGlobalDailyLimit', 21_600],
+    ['LimitExceeded.AppCountryOrRegionDailyLimit', 21_600],
+    ['LimitExceeded.DailyLimit', 21_600],
     ['FailedOperation.MarketingSendTimeConstraint', 7_200],
   ])('as %s is tried again after %i seconds', async (code, afterSeconds) => {
     const server = await provider(answer(code, 'limited'))

@@ -7,15 +7,13 @@ const HOUR_SECONDS = 3_600
 /** A daily limit ends at midnight; four of these are a day, so one of them falls behind it before the delivery is too old. */
 const DAY_SECONDS = 6 * HOUR_SECONDS
 
-/** Limits that pass, with the seconds to wait. */
+/** Of a number, of the app, and of the app for the mainland, abroad or one country. */
+const BY_THE_DAY = /^LimitExceeded\..*DailyLimit$/
+/** Other limits that pass, with the seconds to wait. */
 const WAIT_SECONDS: Record<string, number> = {
   'LimitExceeded.PhoneNumberThirtySecondLimit': 30,
   'LimitExceeded.DeliveryFrequencyLimit': 60,
   'LimitExceeded.PhoneNumberOneHourLimit': HOUR_SECONDS,
-  'LimitExceeded.PhoneNumberDailyLimit': DAY_SECONDS,
-  'LimitExceeded.PhoneNumberSameContentDailyLimit': DAY_SECONDS,
-  'LimitExceeded.AppDailyLimit': DAY_SECONDS,
-  'LimitExceeded.DailyLimit': DAY_SECONDS,
   // Advertising goes out from 8 to 22 only.
   'FailedOperation.MarketingSendTimeConstraint': 2 * HOUR_SECONDS,
 }
@@ -43,9 +41,13 @@ const MEANINGS: Meaning[] = [
     cause: 'unavailable',
     advice: "check the app in the channel's URL, and in Tencent's console that it is enabled",
   },
-  // For a day or an hour of advertising, and the limits below: but for more numbers in a call than it may have.
+  // Until the hours in which advertising may go out.
   { code: /^FailedOperation\.MarketingSendTimeConstraint$/, cause: 'temporary' },
-  { code: /^(LimitExceeded(?!\.PhoneNumberCountLimit)|RequestLimitExceeded)/, cause: 'throttled' },
+  // Limits pass, but for two that are none of time: numbers in a call, and countries that the app may not send to.
+  {
+    code: /^(LimitExceeded(?!\.(PhoneNumberCountLimit|AppCountryOrRegionInBlacklist)$)|RequestLimitExceeded)/,
+    cause: 'throttled',
+  },
   { code: /^(ResourceUnavailable|ServiceUnavailable)/, cause: 'unavailable' },
   // A fault of theirs after which the SMS may be on its way.
   { code: /^InternalError/, cause: 'ambiguous' },
@@ -73,7 +75,7 @@ function outcomeOfStatus(status: Record<string, unknown>): Outcome {
   if (code === undefined) return { outcome: 'retry', cause: 'ambiguous', why: 'Tencent answered without a Code' }
   const receipt = textIn(status, 'SerialNo')
   if (code === 'Ok') return receipt === undefined ? { outcome: 'sent' } : { outcome: 'sent', receipt }
-  return outcomeOf(code, textIn(status, 'Message'), MEANINGS, WAIT_SECONDS[code])
+  return outcomeOf(code, textIn(status, 'Message'), MEANINGS, BY_THE_DAY.test(code) ? DAY_SECONDS : WAIT_SECONDS[code])
 }
 
 function members(value: unknown): Record<string, unknown> {
