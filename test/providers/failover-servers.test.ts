@@ -46,6 +46,22 @@ describe('between two gateways', () => {
   }
 
   it.each<[string, Reply]>([
+    ['breaks down at it', { status: 500, body: 'Internal Server Error' }],
+    ['has nobody behind it who answers', { status: 504, body: '' }],
+    ['says nothing', { body: '' }],
+    ['says something else', { body: { success: true } }],
+  ])('the second does not get what the first may have taken, since it %s', async (_why, reply) => {
+    const first = await gateway(reply)
+    const second = await gateway({ body: { code: 0, id: 'R2' } })
+    const carrier = open(`failover(${first.member}, ${second.member})`)
+    for (const attempt of [1, 2]) {
+      const outcome = await carrier.send({ ...parcel, attempt }, AbortSignal.timeout(9_000))
+      expect(outcome).toMatchObject({ outcome: 'retry', cause: 'ambiguous', via: 'http' })
+    }
+    expect([first.calls.length, second.calls.length]).toEqual([2, 0])
+  })
+
+  it.each<[string, Reply]>([
     ['is overloaded', { status: 503, body: 'Service Unavailable' }],
     ['limits us', { status: 429, headers: { 'retry-after': '60' }, body: '' }],
     ['refuses the number', { status: 400, body: { code: 4001, message: 'blacklisted' } }],

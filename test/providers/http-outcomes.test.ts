@@ -15,7 +15,9 @@ describe('an answer', () => {
     [503, 'soon', 'unavailable', undefined],
     [502, undefined, 'ambiguous', undefined],
     [504, undefined, 'ambiguous', undefined],
-    [500, undefined, 'temporary', undefined],
+    [500, undefined, 'ambiguous', undefined],
+    [500, '60', 'ambiguous', 60],
+    [507, undefined, 'ambiguous', undefined],
     [401, undefined, 'unavailable', undefined],
     [402, undefined, 'unavailable', undefined],
     [407, undefined, 'unavailable', undefined],
@@ -64,6 +66,18 @@ describe('an answer', () => {
     expect(await under(503)).toMatchObject({ outcome: 'retry' })
   })
 
+  it('under 500 may mean that the message was taken, unless the gateway says by its own words that it was not', async () => {
+    const options = { 'posthouse.ok': 'code=0', 'posthouse.unavailable': 'code=1001' }
+    const saying = async (text: string, own: Record<string, string> = options) =>
+      send(urlOf(`${await answering(500, {}, text)}/send`, own))
+    expect(await saying('{"code":7}')).toMatchObject({ outcome: 'retry', cause: 'temporary' })
+    expect(await saying('{"code":1001}')).toMatchObject({ outcome: 'retry', cause: 'unavailable' })
+    for (const text of ['', 'oops', '{"error":"Internal Server Error"}', '{"code":0}'])
+      expect(await saying(text)).toMatchObject({ outcome: 'retry', cause: 'ambiguous' })
+    // Of any page it is true that it does not begin with OK.
+    expect(await saying('oops', { 'posthouse.ok': 'text^=OK' })).toMatchObject({ outcome: 'retry', cause: 'ambiguous' })
+  })
+
   it.each([301, 302, 307, 308])(
     '%i is followed nowhere: nobody gets through until the URL is mended',
     async (status) => {
@@ -87,14 +101,30 @@ describe('an answer', () => {
     },
   )
 
-  it.each(['[0]', '{"code":{"a":0}}', '{"c":0}', '{"code":null}', '{"code":7}', 'null'])(
-    'of other JSON (%j) is no success, and says that the message was not taken',
+  it.each(['[0]', '{"code":{"a":0}}', '{"c":0}', '{"code":null}', 'null'])(
+    'of JSON without what is looked for (%j) is no success, and leaves open whether the message was taken',
     async (text) => {
       const host = await answering(200, {}, text)
       const outcome = await send(urlOf(`${host}/send`, { 'posthouse.ok': 'code=0' }))
-      expect(outcome).toMatchObject({ outcome: 'retry', cause: 'temporary' })
+      expect(outcome).toMatchObject({ outcome: 'retry', cause: 'ambiguous' })
     },
   )
+
+  it.each([
+    ['{"code":7}', 'code=0'],
+    ['ERR:7', 'text^=OK:'],
+  ])('that has another value than that of success (%j) says that the message was not taken', async (text, ok) => {
+    const host = await answering(200, {}, text)
+    const outcome = await send(urlOf(`${host}/send`, { 'posthouse.ok': ok }))
+    expect(outcome).toMatchObject({ outcome: 'retry', cause: 'temporary' })
+  })
+
+  it('without a word says nothing of the message, whatever success begins with', async () => {
+    const host = await answering(200, {}, '')
+    const outcome = await send(urlOf(`${host}/send`, { 'posthouse.ok': 'text^=OK:' }))
+    expect(outcome).toMatchObject({ outcome: 'retry', cause: 'ambiguous' })
+    expect(await send(urlOf(`${host}/send`))).toEqual({ outcome: 'sent' })
+  })
 
   it('that breaks off is judged by what came; where that says nothing, the message may have been taken', async () => {
     const { host } = await gateway(({ path }, response) => {

@@ -1,12 +1,12 @@
 /** One call to a provider's HTTP interface, kept within bounds: no redirects, a small answer, and never past its deadline. */
 import type { ChannelUrl, Outcome, RetryCause } from '../channel.ts'
+import { mayBeTaken } from './http-status.ts'
 
 /** An answer of these interfaces has a few hundred bytes; more comes from something else in between. */
 const ANSWER_BYTES = 64 * 1024
 /** So much of an answer that nobody can read is worth telling. */
 const EXCERPT_LENGTH = 100
 const TOO_MANY_REQUESTS = 429
-const SERVICE_UNAVAILABLE = 503
 
 /** What a system call says that was under way before there was a connection, whatever its code. */
 const CONNECTING = ['connect', 'getaddrinfo']
@@ -57,7 +57,7 @@ export async function callJson(
  */
 function causeOf(status: number): RetryCause {
   if (status === TOO_MANY_REQUESTS) return 'throttled'
-  return status === SERVICE_UNAVAILABLE || (status >= 400 && status < 500) ? 'unavailable' : 'ambiguous'
+  return status < 300 || mayBeTaken(status) ? 'ambiguous' : 'unavailable'
 }
 
 /**

@@ -4,7 +4,8 @@ import type { RetryCause } from '../channel.ts'
 /**
  * About us, the moment or the way there rather than about this delivery (RFC 9110, section 15; RFC 8470 has 425). Behind
  * 502 and 504 stands a proxy that had no good answer from the one it asked: that one may have taken it all the same. 503
- * is said before anything is done. 500 is not here: one delivery alone may bring it about, so it must not stop the others.
+ * is said before anything is done. 500 and the like are not here, since what they mean depends on who says it: of them
+ * `mayBeTaken` tells.
  */
 export const CAUSES: Readonly<Record<number, RetryCause>> = {
   401: 'unavailable',
@@ -16,6 +17,13 @@ export const CAUSES: Readonly<Record<number, RetryCause>> = {
   502: 'ambiguous',
   503: 'unavailable',
   504: 'ambiguous',
+}
+
+const SERVICE_UNAVAILABLE = 503
+
+/** Whether something broke after which somebody may have the message all the same: of 5xx only 503 is said before that. */
+export function mayBeTaken(status: number): boolean {
+  return status >= 500 && status !== SERVICE_UNAVAILABLE
 }
 
 const WORDS_LENGTH = 300

@@ -3,7 +3,7 @@ import { readAnswer } from './http-answer.ts'
 import { exchange, type Reply, type Request } from './http-exchange.ts'
 import { readReceipts } from './http-receipts.ts'
 import { httpSettings, type HttpSettings } from './http-settings.ts'
-import { afterSeconds, CAUSES, hide, redirectWords, wordsOf } from './http-status.ts'
+import { afterSeconds, CAUSES, hide, mayBeTaken, redirectWords, wordsOf } from './http-status.ts'
 import { isJson, variablesOf } from './http-template.ts'
 
 const CONTENT_TYPES = {
@@ -85,8 +85,9 @@ function encode(text: string): string {
 }
 
 /**
- * What an answer means. What the operator has named comes first, then what the status says by itself, then `ok`. A 2xx
- * that cannot be read, or that broke off before it said anything, may mean that the message was taken.
+ * What an answer means. What the operator has named comes first, then what the status says by itself, then `ok`. Only a
+ * gateway that clearly says no has not taken the message: a 2xx in which `ok` finds nothing to look at, or that broke
+ * off, leaves that open, and so does a 500, unless its JSON has another value than that of success.
  */
 function outcomeOf(settings: HttpSettings, reply: Reply, hidden: string[]): Outcome {
   const { status, headers, isWhole } = reply
@@ -106,12 +107,15 @@ function outcomeOf(settings: HttpSettings, reply: Reply, hidden: string[]): Outc
   if (cause !== undefined) return retry(cause, why)
   if (settings.permanent(answer) || (status >= 400 && status < 500))
     return { outcome: 'failed', reason: 'REFUSED_BY_PROVIDER', why }
-  if (!isSuccess) return retry('temporary', why)
   const isOk = settings.ok(answer)
+  if (!isSuccess) {
+    const saysNo = isOk === false && typeof answer.json === 'object'
+    return retry(mayBeTaken(status) && !saysNo ? 'ambiguous' : 'temporary', why)
+  }
   if (isOk) {
     const receipt = settings.receipt(answer)
     return receipt === undefined ? { outcome: 'sent' } : { outcome: 'sent', receipt }
   }
-  const isUnreadable = !isWhole || (isOk === undefined && answer.json === undefined)
-  return retry(isUnreadable ? 'ambiguous' : 'temporary', why)
+  const saysNo = isWhole && isOk === false && answer.text !== ''
+  return retry(saysNo ? 'temporary' : 'ambiguous', why)
 }
