@@ -98,6 +98,8 @@ export type Provider<Settings = unknown> = {
   takes?: (settings: Settings) => SmsForm | undefined
   /** How many bytes a content becomes there, and how many it may: a push that is over that is refused. Undefined: any. */
   measure?: (content: object, settings: Settings) => Size
+  /** The key by which its callbacks prove to be genuine, if it takes any: two members of a failover need two. */
+  callbackKey?: (settings: Settings) => string | undefined
   /** Reads the URL's parts; its messages tell what to write instead. */
   settings: z.ZodType<Settings, ChannelUrl>
   /** Where its limits differ from the usual ones. */

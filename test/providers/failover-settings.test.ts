@@ -91,6 +91,31 @@ describe('limits', () => {
   })
 })
 
+describe('the keys of callbacks', () => {
+  const KEY = '6f1d2c3b4a5968778695a4b3c2d1e0f0'
+  const cloud = (key: string) => `${ALIYUN}&callbackKey=${key}`
+  const tencent = (key: string) => `tencent://key:secret@default?app=1&sign=x&callbackKey=${key}`
+  const receipts = 'posthouse.receipt=id&posthouse.receipts.receipt=id&posthouse.receipts.delivered=status=0'
+  const gateway = (key: string) => `${GATEWAY}&${receipts}&posthouse.receipts.key=${key}`
+
+  it.each([
+    [cloud(KEY), cloud(KEY)],
+    [cloud(KEY), tencent(KEY)],
+    [gateway(KEY), tencent(KEY)],
+    [gateway(KEY), gateway(KEY)],
+  ])('are one for each member, since one would take the receipts of the other: %s, %s', (first, second) => {
+    const { mistakes } = loadConfig({ CHANNEL_1001: `failover(${first}, log:, ${second})` })
+    expect(mistakes).toEqual([
+      expect.stringMatching(/has the same callback key in its members 1 and 3, .*; write a key/),
+    ])
+    expect(mistakes[0]).not.toContain(KEY)
+  })
+
+  it('may be missing, or each its own', () => {
+    expect(membersOf(`failover(${cloud(KEY)}, ${tencent(KEY.toUpperCase())}, ${ALIYUN}, ${ALIYUN})`)).toHaveLength(4)
+  })
+})
+
 describe('a mistake', () => {
   it.each<[string, RegExp]>([
     ['failover()', /fewer than two members; write failover\(first, second\)/],

@@ -40,6 +40,7 @@ export const aliyun = provider({
   example: 'aliyun://ACCESS_KEY_ID:SECRET@default?sign=东华医为&callbackKey=6f1d2c3b4a5968778695a4b3c2d1e0f0',
   kinds: ['sms'],
   takes: () => 'templateData',
+  callbackKey: ({ callbackKey }) => callbackKey,
   settings,
   open: ({ keyId, secret, endpoint = new URL(`https://${STANDARD_HOST}`), sign, region, callbackKey }) => {
     async function call({ numbers, words, id }: Order<Words>, signal: AbortSignal): Promise<OutcomeOf> {

@@ -46,6 +46,17 @@ export const failoverSettings = (providers: readonly Provider[]) =>
       return [member]
     })
 
+    const keys = members.map(({ provider, settings }) => provider.callbackKey?.(settings))
+    for (const [at, key] of keys.entries()) {
+      const first = keys.indexOf(key)
+      if (key === undefined || first === at) continue
+      // All callbacks come to one address, where the key alone tells whose they are.
+      mistake(
+        `has the same callback key in its members ${first + 1} and ${at + 1}, so that the one would take the other's ` +
+          'receipts; write a key of its own for each, e.g. what `openssl rand -hex 16` gives',
+      )
+    }
+
     const kinds = members[0]?.kinds.filter((kind) => members.every((member) => member.kinds.includes(kind))) ?? []
     if (isFine && kinds.length === 0) {
       const each = members.map(({ scheme, kinds }) => `${scheme}: ${kinds.join(' or ')}`).join('; ')

@@ -37,7 +37,7 @@ export function failover(providers: readonly Provider[]): Provider {
       'same content. A push has to be as the first one takes it, in its form of SMS and within its size; as every vendor has its own template ids, behind one that sends ' +
       'templates goes one that sends `content`. A member may have a `#timeout=` of its own; the other limits stand behind the closing ' +
       "parenthesis. Unless given they are the strictest of the members', with the sum of their timeouts, at most 120 seconds. Receipts of all " +
-      'come to the address of this channel. Write `%2C` for a comma inside of a member that a URL follows.',
+      'come to the address of this channel, each with a key of its own. Write `%2C` for a comma inside of a member that a URL follows.',
     example:
       'failover(aliyun://ACCESS_KEY_ID:SECRET@default?sign=东华医为#timeout=8, ' +
       'https://user:password@gateway.example.org/send?posthouse.ok=code=0)',

@@ -36,6 +36,7 @@ export const http = provider<HttpSettings>({
     '&posthouse.receipts.delivered=status=DELIVRD&posthouse.body={"ref":"{{ id }}","mobile":"{{ phone }}","text":"【{{ sign }}】{{ text }}"}',
   kinds: ['sms'],
   takes: ({ takes }) => takes,
+  callbackKey: ({ receipts }) => receipts?.key,
   settings: httpSettings,
   open: (settings) => ({
     async send(parcel, signal) {

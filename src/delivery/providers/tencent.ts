@@ -48,6 +48,7 @@ export const tencent = provider({
     'tencent://SECRET_ID:SECRET_KEY@default?app=1400006666&sign=东华医为&callbackKey=6f1d2c3b4a5968778695a4b3c2d1e0f0',
   kinds: ['sms'],
   takes: () => 'templateData',
+  callbackKey: ({ callbackKey }) => callbackKey,
   settings,
   open: ({ secretId, secretKey, endpoint = new URL(`https://${STANDARD_HOST}`), app, sign, region, callbackKey }) => {
     async function call({ numbers, words, id }: Order<Words>, signal: AbortSignal): Promise<OutcomeOf> {
