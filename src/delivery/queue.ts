@@ -71,7 +71,7 @@ export type Claimed = {
   /** Workers lost in a row. */
   losses: number
   isTooOld: boolean
-  /** Who may have taken it, at the last attempt without an answer. */
+  /** Who may have taken it: whom an attempt left without an answer, and nobody but whom has been tried since. */
   maybeVia: string | null
   lease: string
 }
@@ -88,13 +88,23 @@ const takeOver = sql`
   lease = ${sql.placeholder('lease')}::uuid,
   lease_until = now() + make_interval(secs => ${sql.raw(String(LEASE_SECONDS))})`
 
+const steps = sql`jsonb_array_elements(history) with ordinality`
+
+/**
+ * As long as somebody may have it, nobody else is asked (failover.ts). So a later step with another provider tells that
+ * the one before has refused it, which is no step of its own.
+ */
 const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
   deliveries.address, deliveries.attempts, deliveries.losses, deliveries.lease,
   deliveries.expires_at < now() as "isTooOld",
   case when maybe_sent then (
-    select step->>'provider' from jsonb_array_elements(history) with ordinality as steps (step, place)
-    where step->>'reason' = 'AMBIGUOUS' order by place desc limit 1
+    select step->>'provider' from ${steps} as silent (step, place)
+    where step->>'reason' = 'AMBIGUOUS' and not exists (
+      select from ${steps} as later (step, place)
+      where later.place > silent.place and later.step->>'provider' <> silent.step->>'provider'
+    )
+    order by place desc limit 1
   ) end as "maybeVia"`
 
 /**

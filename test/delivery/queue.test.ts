@@ -48,6 +48,63 @@ describe.each(stores)('the queue, on $name', ({ open }) => {
     expect(await claimSome(store, 10)).toEqual([])
   })
 
+  it.each<[string, [provider: string, cause: string][], string | null]>([
+    ['did not answer', [['a', 'ambiguous']], 'a'],
+    [
+      'was the last not to answer',
+      [
+        ['a', 'ambiguous'],
+        ['b', 'ambiguous'],
+      ],
+      'b',
+    ],
+    [
+      'was out of reach afterwards',
+      [
+        ['a', 'temporary'],
+        ['b', 'ambiguous'],
+        ['b', 'temporary'],
+      ],
+      'b',
+    ],
+    [
+      'did not answer again',
+      [
+        ['a', 'ambiguous'],
+        ['b', 'temporary'],
+        ['a', 'ambiguous'],
+      ],
+      'a',
+    ],
+    [
+      'must have refused it since others were asked',
+      [
+        ['a', 'ambiguous'],
+        ['b', 'temporary'],
+      ],
+      null,
+    ],
+    [
+      'must have refused it before it was asked again',
+      [
+        ['a', 'ambiguous'],
+        ['b', 'temporary'],
+        ['a', 'throttled'],
+      ],
+      null,
+    ],
+    ['did answer', [['a', 'temporary']], null],
+  ])('tells who may have taken a delivery: who %s', async (_who, steps, expected) => {
+    await putMails(store.db, { addresses: ['a@example.org'] })
+    for (const [via, cause] of steps) {
+      const delivery = await claimOne()
+      const outcome = { outcome: 'retry', cause, why: 'x' } as Outcome
+      await settleAll(store, [{ delivery, to: after(outcome, delivery.attempts, 12), via }])
+      await query(store.db, sql`update deliveries set due_at = now()`)
+    }
+    expect((await claimOne()).maybeVia).toBe(expected)
+  })
+
   it('gives nothing for a limit of 0', async () => {
     await putMails(store.db, { addresses: ['a@example.org'] })
     expect(await claimSome(store, 0)).toEqual([])

@@ -173,6 +173,13 @@ describe('a delivery that a member may have taken', () => {
     expect(await send({ attempt: 4, maybeVia: 'gone' })).toMatchObject({ via: 'a' })
   })
 
+  it('is known to this node where the queue tells only that the whole was cut off', async () => {
+    const { send, second } = two(['ambiguous', 'sent'])
+    await send()
+    expect(await send({ attempt: 2, maybeVia: 'failover' })).toMatchObject({ outcome: 'sent', via: 'a' })
+    expect(second.parcels).toEqual([])
+  })
+
   it('stays with it when an attempt had no time to ask', async () => {
     const { send, second } = two(['ambiguous', 'sent'])
     await send()

@@ -53,9 +53,12 @@ export function failover(providers: readonly Provider[]): Provider {
         return { ...member, carrier: provider.open(settings, itsLog, hear), breaker: makeBreaker(CIRCUIT) }
       })
       const keepers = rememberKeepers()
+      const byName = (name: string | undefined) => all.find((member) => member.name === name)
 
       async function send(parcel: Parcel, signal: AbortSignal): Promise<Outcome> {
-        const keeper = goesOn ? undefined : all.find(({ name }) => name === (parcel.maybeVia ?? keepers.get(parcel.id)))
+        // Where this failover itself was cut off the queue names it, and who was being asked then only this node knows.
+        const holder = byName(parcel.maybeVia) ?? byName(keepers.get(parcel.id))
+        const keeper = goesOn ? undefined : holder
         const inOrder = keeper === undefined ? all : [keeper, ...all.filter((member) => member !== keeper)]
         const said: Said[] = []
         for (const member of inOrder) {
