@@ -159,13 +159,14 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     const at = first === undefined ? undefined : withoutSending(first, saying)
     if (at !== undefined) return settleAll(one.claimed, () => ({ to: at, via: undefined }))
     const content = saying?.content ?? {}
-    const parcels = one.claimed.map(({ id, messageId, address, attempts, maybeVia }) => ({
+    const parcels = one.claimed.map(({ id, messageId, address, attempts, maybeVia, maybeAnyone }) => ({
       id,
       messageId,
       address,
       content,
       attempt: attempts,
       ...(maybeVia === null ? {} : { maybeVia }),
+      ...(maybeAnyone ? { maybeAnyone: true as const } : {}),
     }))
     health.calls()
     one.call = attempt(carrier, parcels, limits.timeoutSeconds * 1_000)

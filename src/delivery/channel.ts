@@ -32,6 +32,8 @@ export type Parcel = {
   attempt: number
   /** `via` of the last ambiguous attempt, where that is known: who may have taken it already. */
   maybeVia?: string
+  /** An earlier attempt may have sent it, through nobody knows whom: a worker died at it. */
+  maybeAnyone?: true
 }
 
 /** A provider at work with its settings: what `open` returns. */

@@ -73,6 +73,8 @@ export type Claimed = {
   isTooOld: boolean
   /** Who may have taken it: whom an attempt left without an answer, and nobody but whom has been tried since. */
   maybeVia: string | null
+  /** It may have been taken by nobody knows whom: a worker was lost with it, or nothing is noted of who was silent. */
+  maybeAnyone: boolean
   lease: string
 }
 
@@ -105,7 +107,10 @@ const claimedColumns = sql`
       where later.place > silent.place and later.step->>'provider' <> silent.step->>'provider'
     )
     order by place desc limit 1
-  ) end as "maybeVia"`
+  ) end as "maybeVia",
+  maybe_sent and (
+    history @> '[{"reason": "WORKER_LOST"}]' or not history @> '[{"reason": "AMBIGUOUS"}]'
+  ) as "maybeAnyone"`
 
 /**
  * Lanes and apps with anything queued are found by one index probe each (`turn`), so that a long queue of one app costs

@@ -5,7 +5,7 @@ import { query, type Store } from '../../src/db/client.ts'
 import type { Carrier, Outcome, Parcel } from '../../src/delivery/channel.ts'
 import { eventually } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
-import { empty, putMails, rows, work } from './kit.ts'
+import { empty, putMails, row, rows, work } from './kit.ts'
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 const many = (name: string, count: number) => Array.from({ length: count }, (_, at) => `${name}${at}@example.org`)
@@ -187,6 +187,22 @@ describe.each(stores)('a channel, on $name', ({ open }) => {
     })
     await allSent()
     expect(told).toEqual([undefined, 'first'])
+  })
+
+  it('tells the provider when a worker was lost with a delivery, so that anybody may have taken it', async () => {
+    const told: unknown[] = []
+    await putMails(store.db, { addresses: ['a@example.org'] })
+    await query(
+      store.db,
+      sql`update deliveries set lease = gen_random_uuid(), lease_until = now() - interval '1 second', attempts = 1`,
+    )
+    worker = await work(store, async ({ maybeVia, maybeAnyone }) => {
+      told.push([maybeVia, maybeAnyone])
+      return { outcome: 'sent', via: 'first', why: 'may have been sent through another member as well' }
+    })
+    await allSent()
+    expect(told).toEqual([[undefined, true]])
+    expect(await row(store.db)).toMatchObject({ lastError: 'may have been sent through another member as well' })
   })
 
   it('sends a row that workers keep dying of alone, and lets its neighbours pass', async () => {

@@ -173,6 +173,15 @@ describe('a delivery that a member may have taken', () => {
     expect(await send({ attempt: 4, maybeVia: 'gone' })).toMatchObject({ via: 'a' })
   })
 
+  it.each<[string, Partial<Parcel>]>([
+    ['a worker died at it', { maybeAnyone: true }],
+    ['that member is configured no more', { maybeVia: 'gone' }],
+  ])('of which nobody knows is sent all the same, and the words tell of it, since %s', async (_why, parcel) => {
+    const { send } = two(['temporary'])
+    const why = 'may have been sent through another member as well'
+    expect(await send({ attempt: 2, ...parcel })).toEqual({ outcome: 'sent', via: 'b', why })
+  })
+
   it('is known to this node where the queue tells only that the whole was cut off', async () => {
     const { send, second } = two(['ambiguous', 'sent'])
     await send()

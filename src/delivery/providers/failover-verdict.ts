@@ -15,12 +15,14 @@ const WORDS_LENGTH = 480
 
 /**
  * What comes of all that members said, with the words of each: sent if one has taken it; else another attempt if any of
- * them may take it then, as soon as the first may; else the first one's refusal.
+ * them may take it then, as soon as the first may; else the first one's refusal. `isAnyones`: an earlier attempt may have
+ * sent it through nobody knows whom, which whoever sends it now cannot undo but must not hide.
  */
-export function verdict(said: readonly Said[]): Outcome {
+export function verdict(said: readonly Said[], isAnyones: boolean): Outcome {
   const sent = said.find(is('sent'))
   if (sent !== undefined) {
-    const others = said.filter(({ isKept }) => isKept).map(({ name }) => name)
+    const kept = said.filter(({ isKept }) => isKept).map(({ name }) => name)
+    const others = isAnyones ? [...kept, 'another member'] : kept
     const why = `may have been sent through ${others.join(' and ')} as well`
     return { ...sent.outcome, via: sent.name, ...(others.length === 0 ? {} : { why }) }
   }

@@ -72,7 +72,8 @@ export function failover(providers: readonly Provider[]): Provider {
           }
           if (outcome.outcome === 'sent') break
         }
-        return verdict(said)
+        const isAnyones = parcel.maybeAnyone === true || (parcel.maybeVia !== undefined && holder === undefined)
+        return verdict(said, isAnyones)
       }
 
       const readers = all.flatMap(({ carrier: { readReceipts } }) => readReceipts ?? [])
