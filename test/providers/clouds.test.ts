@@ -1,15 +1,16 @@
 /** What both SMS clouds do with several recipients at once, and with the receipts that they send back. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
 import type { Callback, Carrier, Parcel } from '../../src/delivery/channel.ts'
 import { httpServer, type Call, type Reply } from '../kit/http-server.ts'
+import { closers, tlsBrokenAfterRequest, tlsGateway } from './http-gateway.ts'
 
 const KEY = '6f1d2c3b4a5968778695a4b3c2d1e0f0'
 const MESSAGE = '0199c0ffee0070008000000000000000'
 const id = (at: number) => `0199c0ffee00700080000000000000${String(at).padStart(2, '0')}`
 
-const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.unstubAllEnvs()
   for (const close of closers.splice(0).toReversed()) await close()
 })
 
@@ -186,6 +187,57 @@ describe('Tencent', () => {
         { receipt: 'S1', address: '+8613900000001', state: 'undelivered', why: 'MK:1008: 空号', at },
       ],
     })
+  })
+})
+
+describe.each([
+  ['Aliyun', 'aliyun://ID:SECRET@default?sign=x'],
+  ['Tencent', 'tencent://ID:SECRET@default?app=1&sign=x'],
+])('%s over TLS', (_name, url) => {
+  it('whose certificate nobody vouches for has taken nothing', async () => {
+    const [told] = await together(open(`${url}&endpoint=https://${await tlsGateway()}`), ['+8613900000001'])
+    expect(told).toMatchObject({ outcome: 'retry', cause: 'unavailable' })
+  })
+
+  it('that breaks after it has had the request may have taken it', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    const host = await tlsBrokenAfterRequest()
+    const [told] = await together(open(`${url}&endpoint=https://${host}`), ['+8613900000001'])
+    expect(told).toMatchObject({ outcome: 'retry', cause: 'ambiguous', why: expect.stringMatching(/SSL|ssl/) })
+  })
+})
+
+describe.each([
+  [
+    'Aliyun',
+    'aliyun://LTAI5tKey:SECRET%2Bof=nobody@default?sign=x',
+    (Code: string, Message: string) => ({ Code, Message }),
+  ],
+  [
+    'Tencent',
+    'tencent://LTAI5tKey:SECRET%2Bof=nobody@default?app=1&sign=x',
+    (Code: string, Message: string) => ({ Response: { Error: { Code, Message } } }),
+  ],
+])('what %s repeats of the number and of our keys', (_name, url, answer) => {
+  const keys = ['LTAI5tKey', 'SECRET+of=nobody', 'SECRET%2Bof%3Dnobody']
+  const said = [...keys, '+8613900000001', '%2B8613900000001', '8613900000001', '13900000001']
+
+  it.each([
+    ['a refusal', { body: answer('InvalidParameter', said.join(' ')) }, 'failed'],
+    ['a page', { status: 502, body: said.join(' ') }, 'retry'],
+    // Where the words are cut no half of one is left standing.
+    ['the end of a page', { status: 403, body: `${'x'.repeat(95)}${said[3]}` }, 'retry'],
+  ])('in %s is hidden', async (_what, reply, outcome) => {
+    const server = await provider(() => reply)
+    const [told] = await together(open(`${url}&endpoint=${server.url}`), ['+8613900000001'])
+    expect(told).toMatchObject({ outcome, why: expect.stringMatching(/\[hid/) })
+    for (const one of [...keys, '139', 'nobody']) expect(JSON.stringify(told)).not.toContain(one)
+  })
+
+  it('is hidden for numbers from abroad too', async () => {
+    const server = await provider(() => ({ body: answer('InvalidParameter', '+85251234567 85251234567') }))
+    const [told] = await together(open(`${url}&endpoint=${server.url}`), ['+85251234567'])
+    expect(told).toMatchObject({ why: 'InvalidParameter: [hidden] [hidden]' })
   })
 })
 

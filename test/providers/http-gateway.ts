@@ -1,7 +1,7 @@
 /** A gateway's HTTP API as tests need it: one that keeps what it gets, and channels to it. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import getTLSOptions from 'smtp-server/lib/tls-options.js'
 import { loadConfig } from '../../src/config.ts'
 import type { Carrier, Outcome, Parcel } from '../../src/delivery/channel.ts'
@@ -41,15 +41,32 @@ export async function gateway(answer: Answering) {
 }
 
 /** One with a certificate that nobody vouches for; gives its host and port. */
-export async function tlsGateway(): Promise<string> {
+export async function tlsGateway(
+  answer: (response: ServerResponse) => void = (response) => void response.end('OK'),
+): Promise<string> {
   const { key, cert } = getTLSOptions()
-  const server = createTlsServer(
-    { key: String(key), cert: String(cert) },
-    (_request, response) => void response.end('OK'),
-  )
+  const server = createTlsServer({ key: String(key), cert: String(cert) }, (_request, response) => answer(response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   closers.push(async () => {
     server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** One that has the request, and on whose connection comes then what is no TLS. */
+export async function tlsBrokenAfterRequest(): Promise<string> {
+  const clients = new Set<Socket>()
+  const behind = await tlsGateway(() => clients.forEach((client) => client.write('this is no TLS record')))
+  const server = createTcpServer((client) => {
+    const inner = connect(Number(behind.split(':')[1]), '127.0.0.1')
+    clients.add(client)
+    client.on('error', () => {}).pipe(inner)
+    inner.on('error', () => {}).pipe(client)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(async () => {
+    for (const client of clients) client.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
   return `127.0.0.1:${(server.address() as AddressInfo).port}`

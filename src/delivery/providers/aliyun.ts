@@ -5,7 +5,7 @@ import { provider, type ChannelUrl, type Outcome, type Parcel, type Receipt } fr
 import type { SmsContent } from '../content.ts'
 import { readAnswer } from './aliyun-answer.ts'
 import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
-import { readId, sendTogether, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
+import { readId, secretsOf, sendTogether, without, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
 
 const STANDARD_HOST = 'dysmsapi.aliyuncs.com'
@@ -57,8 +57,10 @@ export const aliyun = provider({
         'x-acs-content-sha256': sha256(''),
       }
       const signed = { ...headers, authorization: authorization(query, headers, keyId, secret) }
-      const reply = await callJson(url, { method: 'POST', headers: { ...signed, accept: 'application/json' } }, signal)
-      const outcome = 'outcome' in reply ? reply : readAnswer(reply.answer, numbers.length)
+      const hidden = secretsOf([keyId, secret], numbers)
+      const request = { method: 'POST', headers: { ...signed, accept: 'application/json' } }
+      const reply = await callJson(url, request, signal, hidden)
+      const outcome = 'outcome' in reply ? reply : without(readAnswer(reply.answer, numbers.length), hidden)
       return () => outcome
     }
 

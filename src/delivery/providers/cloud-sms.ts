@@ -1,5 +1,6 @@
 /** What the SMS interfaces of the clouds have in common: several numbers in one call, and codes that say what came of it. */
 import type { Outcome, Parcel, RetryCause } from '../channel.ts'
+import { hide } from './http-status.ts'
 
 const MAINLAND = '+86'
 /** The id of a call for several deliveries is their message's; these tell it from one delivery's, and its numbers' form. */
@@ -63,6 +64,23 @@ function idOf([parcel, ...others]: Parcel[], numbers: string[]): string {
 /** What an id tells that came back: the delivery it is of, or else whether the numbers of its call are from abroad. */
 export function readId(id: string): { deliveryId: string } | { isAbroad: boolean } {
   return /^[0-9a-f]{32}$/.test(id) ? { deliveryId: id } : { isAbroad: id.startsWith(OF_SEVERAL_ABROAD) }
+}
+
+/** What an answer may repeat and nobody is to read: keys of ours, and these numbers (E.164) however they are written. */
+export function secretsOf(keys: readonly string[], numbers: readonly string[]): string[] {
+  const written = numbers.flatMap((number) => [
+    number,
+    number.slice(1),
+    ...(isMainland(number) ? [number.slice(MAINLAND.length)] : []),
+  ])
+  return [...keys, ...written]
+    .flatMap((secret) => [secret, encodeURIComponent(secret)])
+    .toSorted((a, b) => b.length - a.length)
+}
+
+/** An outcome whose words are without these. */
+export function without(outcome: Outcome, hidden: readonly string[]): Outcome {
+  return outcome.why === undefined ? outcome : { ...outcome, why: hide(outcome.why, hidden) }
 }
 
 /** What codes that fit mean; `advice` stands instead of the provider's words where those repeat the request. */

@@ -1,53 +1,45 @@
 /** One call to a provider's HTTP interface, kept within bounds: no redirects, a small answer, and never past its deadline. */
 import type { ChannelUrl, Outcome, RetryCause } from '../channel.ts'
-import { mayBeTaken } from './http-status.ts'
+import { ANSWER_BYTES, exchange, type Reply, type Request } from './http-exchange.ts'
+import { hide, mayBeTaken } from './http-status.ts'
 
-/** An answer of these interfaces has a few hundred bytes; more comes from something else in between. */
-const ANSWER_BYTES = 64 * 1024
 /** So much of an answer that nobody can read is worth telling. */
 const EXCERPT_LENGTH = 100
 const TOO_MANY_REQUESTS = 429
 
-/** What a system call says that was under way before there was a connection, whatever its code. */
-const CONNECTING = ['connect', 'getaddrinfo']
-/** Codes of OpenSSL and of Node's own check of the certificate: the handshake failed, and no request follows it. */
-const HANDSHAKE =
-  /^(ERR_(SSL|TLS)_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/
-
-type Request = { method: string; headers: Record<string, string>; body?: string }
-type Reply = { status: number; headers: Headers; body: string }
 type Retry = Extract<Outcome, { outcome: 'retry' }>
 
 /** The whole answer, whatever its status; or a retry whose cause tells whether the request may have got there. */
 async function call(url: URL, request: Request, signal: AbortSignal): Promise<Reply | Retry> {
   if (signal.aborted) return retry('temporary', `${url.host} was not called, since the time was up`)
-  try {
-    const response = await fetch(url, { ...request, signal, redirect: 'manual' })
-    const body = await readBody(response)
-    if (body === undefined) return retry('ambiguous', `${url.host} answered with more than ${ANSWER_BYTES / 1024} KiB`)
-    return { status: response.status, headers: response.headers, body }
-  } catch (error) {
-    if (signal.aborted) return retry('ambiguous', `${url.host} did not answer in time`)
-    return retry(wasConnected(error) ? 'ambiguous' : 'unavailable', `${url.host}: ${whyOf(error)}`)
-  }
+  const reply = await exchange(url, request, signal)
+  if ('cause' in reply) return retry(reply.cause, `${url.host}: ${reply.why}`)
+  if (reply.body.length >= ANSWER_BYTES)
+    return retry('ambiguous', `${url.host} answered with more than ${ANSWER_BYTES / 1024} KiB`)
+  return reply.isWhole ? reply : retry('ambiguous', `${url.host} broke off within its answer`)
 }
 
-/** The JSON object that was answered. Anything else is a retry: it tells of the way to the provider, not of this delivery. */
+/**
+ * The JSON object that was answered. Anything else is a retry: it tells of the way to the provider, not of this delivery,
+ * in words without what is `hidden`.
+ */
 export async function callJson(
   url: URL,
   request: Request,
   signal: AbortSignal,
+  hidden: readonly string[] = [],
 ): Promise<{ answer: Record<string, unknown> } | Retry> {
   const reply = await call(url, request, signal)
   if ('outcome' in reply) return reply
-  const { status, headers, body } = reply
+  const { status, headers } = reply
+  const body = reply.body.toString()
   const answered = `${url.host} answered HTTP ${status}`
   if (status >= 300 && status < 400) return retry('unavailable', `${answered}, and redirects are not followed`)
   if (status === TOO_MANY_REQUESTS || status >= 500)
-    return { ...retry(causeOf(status), `${answered}: ${excerpt(body)}`), ...secondsIn(headers.get('retry-after')) }
+    return { ...retry(causeOf(status), `${answered}: ${excerpt(body, hidden)}`), ...secondsIn(headers['retry-after']) }
   const answer = parse(body)
   if (answer !== undefined) return { answer }
-  return retry(causeOf(status), `${answered} and no JSON object: ${excerpt(body)}`)
+  return retry(causeOf(status), `${answered} and no JSON object: ${excerpt(body, hidden)}`)
 }
 
 /**
@@ -93,29 +85,6 @@ function retry(cause: RetryCause, why: string): Retry {
   return { outcome: 'retry', cause, why }
 }
 
-/** Unless it is certain that there never was a connection, the request may have gone out over it. */
-function wasConnected(error: unknown): boolean {
-  const { cause } = error as { cause?: NodeJS.ErrnoException & { errors?: unknown[] } }
-  const { code = '', syscall = '', errors, message = '' } = cause ?? {}
-  // One error for each address of the host.
-  if (errors !== undefined) return errors.some((one) => wasConnected({ cause: one }))
-  if (CONNECTING.includes(syscall) || code === 'UND_ERR_CONNECT_TIMEOUT' || HANDSHAKE.test(code)) return false
-  // Only its words tell this ECONNRESET from one after the request.
-  return !message.includes('before secure TLS connection was established')
-}
-
-async function readBody(response: Response): Promise<string | undefined> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  // Leaving the loop cancels the body, which closes the connection.
-  for await (const chunk of response.body ?? []) {
-    length += chunk.byteLength
-    if (length > ANSWER_BYTES) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
-
 function parse(body: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(body)
@@ -127,18 +96,12 @@ function parse(body: string): Record<string, unknown> | undefined {
   }
 }
 
-function excerpt(body: string): string {
-  return body.slice(0, EXCERPT_LENGTH).replace(/\s+/g, ' ').trim() || 'nothing'
+/** Hidden before it is cut, or what the cut goes through would be left standing by half. */
+function excerpt(body: string, hidden: readonly string[]): string {
+  return hide(body, hidden).slice(0, EXCERPT_LENGTH).replace(/\s+/g, ' ').trim() || 'nothing'
 }
 
 /** Seconds are what providers send; the form with a date is left to our own back-off. */
-function secondsIn(retryAfter: string | null): { afterSeconds?: number } {
+function secondsIn(retryAfter: string | undefined): { afterSeconds?: number } {
   return /^\d{1,6}$/.test(retryAfter ?? '') ? { afterSeconds: Number(retryAfter) } : {}
-}
-
-/** fetch itself only ever says that it failed; the reason is in its cause. */
-function whyOf(error: unknown): string {
-  const { cause, message } = error as Error
-  if (!(cause instanceof Error)) return message
-  return cause.message || (cause as NodeJS.ErrnoException).code || message
 }

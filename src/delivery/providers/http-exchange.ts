@@ -4,7 +4,7 @@ import { request as plainRequest, type Agent, type IncomingHttpHeaders, type Inc
 import { request as tlsRequest } from 'node:https'
 
 /** An answer to a delivery has a few hundred bytes; more comes from something else in between. */
-const ANSWER_BYTES = 64 * 1024
+export const ANSWER_BYTES = 64 * 1024
 
 export type Request = { method: string; headers: Record<string, string>; body?: string }
 /** `body`: what came of it, up to a limit. `isWhole` false: the connection broke before its end. */

@@ -4,7 +4,7 @@ import { phone } from '../../directory/address.ts'
 import { provider, type ChannelUrl, type Outcome, type Parcel, type Receipt } from '../channel.ts'
 import type { SmsContent } from '../content.ts'
 import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
-import { isMainland, sendTogether, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
+import { isMainland, secretsOf, sendTogether, without, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
 import { readAnswer } from './tencent-answer.ts'
 
@@ -62,8 +62,11 @@ export const tencent = provider({
         'x-tc-region': region,
         'x-tc-timestamp': String(timestamp),
       }
-      const reply = await callJson(endpoint, { method: 'POST', headers, body }, signal)
-      return 'outcome' in reply ? () => reply : readAnswer(reply.answer, numbers.length)
+      const hidden = secretsOf([secretId, secretKey], numbers)
+      const reply = await callJson(endpoint, { method: 'POST', headers, body }, signal, hidden)
+      if ('outcome' in reply) return () => reply
+      const answer = readAnswer(reply.answer, numbers.length)
+      return (number) => without(answer(number), hidden)
     }
 
     const sendAll = (parcels: Parcel[], signal: AbortSignal) =>
