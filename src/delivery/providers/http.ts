@@ -21,8 +21,9 @@ export const http = provider<HttpSettings>({
     '`method` (POST or GET), `type` of the body (`json` or `form`), `body`, `header.<Name>`, `ok` (`status` for any 2xx, ' +
     '`code=0|200` for a member of the JSON answer, `text^=OK` for how a plain one begins), `permanent` (the same, for answers ' +
     'after which it is never tried again), `throttled` (for "slower"), `unavailable` (for "nobody gets through": our login, our ' +
-    'credit), `receipt` (`data.id`, or `text^=OK:` for what follows) and `takes` (`content` or ' +
-    '`templateData`). Body, headers and query are Liquid with `phone` (without +86), `address` (with), `text`, `sign`, ' +
+    'credit). An answer in which `ok` finds nothing to look at, and HTTP 500 unless its JSON has another value there, may mean that ' +
+    'the SMS was taken: it is tried again, and no other member of a failover gets it. Further there are `receipt` (`data.id`, ' +
+    'or `text^=OK:` for what follows) and `takes` (`content` or `templateData`). Body, headers and query are Liquid with `phone` (without +86), `address` (with), `text`, `sign`, ' +
     '`templateId`, `params`, `id` (the same at every attempt, for the gateway to drop repeats by) and `messageId`, escaped for ' +
     'where they stand; `{{ params | json }}` gives JSON. `user:password@` becomes HTTP Basic; write `%26` for `&`, `%2B` for `+`, ' +
     '`%23` for `#`. Receipts are read from what the gateway calls at `/callbacks/<channel id>?key=…` (JSON, a form or a query) once ' +
