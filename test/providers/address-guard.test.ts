@@ -44,6 +44,10 @@ describe('the guard of addresses', () => {
     '[2002:7f00:1::]',
     '[2001:0:1::1]',
     '[2001:db8::1]',
+    '[::8.8.8.8]',
+    '[::7f00:1]',
+    '[::ffff:0:127.0.0.1]',
+    '168.63.129.16',
   ])('lets nobody call %s', (host) => {
     expect(makeGuard(none).refuses(new URL(`http://${host}/`).hostname)).toMatch(/no public address.*allow=/)
   })

@@ -7,13 +7,14 @@ import dns, { type LookupAddress } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 
 /**
- * IANA's special-purpose address registries (RFC 6890 and its updates); 100.64/10 holds Aliyun's metadata, fd00::/8 AWS's.
- * An IPv4 address in IPv6 form (::ffff:0:0/96) counts as what it is: BlockList sees to that.
+ * IANA's special-purpose address registries (RFC 6890 and its updates); 100.64/10 holds Aliyun's metadata, fd00::/8 AWS's,
+ * and 168.63.129.16 is Azure's, public by its number only. An IPv4 address in IPv6 form (::ffff:0:0/96) counts as what it
+ * is: BlockList sees to that. Its older forms, compatible (::/96) and translated (::ffff:0:0:0/96), reach nobody in public.
  */
 const SPECIAL = (
   '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 ' +
-  '192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ' +
-  '::/128 ::1/128 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 ' +
+  '192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 168.63.129.16/32 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ' +
+  '::/96 ::ffff:0:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 ' +
   '5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8'
 ).split(' ')
 
