@@ -74,7 +74,16 @@ function partsOfCall([, scheme = '', path = '', fragment]: RegExpExecArray): Par
   const limits = pairs.filter(([name]) => isLimit(name))
   const isOnlyQuery = pairs.length > 0 && limits.length === 0
   return {
-    url: { scheme, host: '', port: undefined, user: undefined, password: undefined, path, query },
+    url: {
+      scheme,
+      host: '',
+      port: undefined,
+      user: undefined,
+      password: undefined,
+      path,
+      query,
+      written: { path, query: '' },
+    },
     fragment: fragment === undefined || isOnlyQuery ? undefined : new URLSearchParams(limits).toString(),
     isCall: true,
   }
@@ -92,6 +101,7 @@ function read(text: string): ChannelUrl | undefined {
       password: url.password === '' ? undefined : decodeURIComponent(url.password),
       path: decodeURIComponent(url.pathname),
       query: Object.fromEntries(url.searchParams),
+      written: { path: url.pathname, query: url.search.slice(1) },
     }
   } catch {
     return undefined

@@ -124,7 +124,7 @@ export type Size = { bytes: number; limit: number }
 
 export type CarrierLog = { info(fields: Record<string, unknown>, text: string): void }
 
-/** A channel URL in parts, decoded. */
+/** A channel URL in parts, decoded but for what is `written`. */
 export type ChannelUrl = {
   scheme: string
   host: string
@@ -133,6 +133,8 @@ export type ChannelUrl = {
   password: string | undefined
   path: string
   query: Record<string, string>
+  /** Path and query as they stand in the URL, for whom it is a URL to be called. The query is without its `?`. */
+  written: { path: string; query: string }
 }
 
 /** A configured way out: id, what it carries, and who carries it. */

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Webhook } from 'standardwebhooks'
 import { afterEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
@@ -21,7 +23,7 @@ type Got = { path: string; headers: Record<string, string>; body: string }
 /** A receiver that keeps what comes. */
 async function receiver(answer: (got: Got, response: ServerResponse, request: IncomingMessage) => void) {
   const calls: Got[] = []
-  const server = createServer(async (request, response) => {
+  const server = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString()
     const got = { path: request.url ?? '', headers: request.headers as Record<string, string>, body }
     calls.push(got)
@@ -32,7 +34,9 @@ async function receiver(answer: (got: Got, response: ServerResponse, request: In
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   })
-  return { calls, host: `127.0.0.1:${(server.address() as AddressInfo).port}` }
+  /** Connections that stand. */
+  const open = () => promisify(server.getConnections.bind(server))()
+  return { calls, open, host: `127.0.0.1:${(server.address() as AddressInfo).port}` }
 }
 const saying = (status: number, headers: Record<string, string> = {}, text = '') =>
   receiver((_got, response) => void response.writeHead(status, headers).end(text))
@@ -75,7 +79,7 @@ describe('a webhook', () => {
     await send(carrier, parcel({ attempt: 2 }))
     const [first, second] = calls
     expect(first?.body).toBe(second?.body)
-    expect(first?.path).toBe('/hook?token=of+theirs')
+    expect(first?.path).toBe('/hook?token=of%20theirs')
     expect(JSON.parse(first?.body ?? '')).toEqual({
       type: 'posthouse.delivery',
       timestamp: expect.stringMatching(/^20\d\d-.*Z$/),
@@ -107,8 +111,10 @@ describe('an answer of the receiver', () => {
     [404, { outcome: 'retry', cause: 'unavailable' }],
     [408, { outcome: 'retry', cause: 'temporary' }],
     [429, { outcome: 'retry', cause: 'throttled', afterSeconds: 7 }],
-    [500, { outcome: 'retry', cause: 'temporary' }],
+    [500, { outcome: 'retry', cause: 'ambiguous' }],
+    [501, { outcome: 'retry', cause: 'temporary' }],
     [502, { outcome: 'retry', cause: 'ambiguous' }],
+    [504, { outcome: 'retry', cause: 'ambiguous' }],
     [503, { outcome: 'retry', cause: 'unavailable', afterSeconds: 7 }],
     [302, { outcome: 'retry', cause: 'unavailable' }],
   ])('%i is understood', async (status, expected) => {
@@ -116,6 +122,40 @@ describe('an answer of the receiver', () => {
     const outcome = await send(open(host))
     expect(outcome).toMatchObject(expected)
     expect(JSON.stringify(outcome)).not.toContain('18660886275')
+  })
+
+  it.each([
+    ['the address where it would be cut', `${'x'.repeat(290)}+8618660886275`],
+    ['the number without its country code', 'no such person: 18660886275'],
+    ['the number in the code of a URL', 'bad query: to=%2B8618660886275'],
+    ['a short text of the content', 'unknown recipient 王小明'],
+    ['a short text of the content, in the code of JSON', String.raw`{"error":"unknown \u738b\u5c0f\u660e"}`],
+  ])('keeps %s to itself', async (_what, words) => {
+    const { host } = await saying(422, {}, words)
+    const outcome = await send(open(host), parcel({ content: { templateData: { paramData: { name: '王小明' } } } }))
+    expect(outcome).toMatchObject({ why: expect.stringMatching(/^HTTP 422: .*\[hid/s) })
+    expect(JSON.stringify(outcome)).not.toMatch(/1866|王小明|738b/)
+  })
+
+  it.each<[string, (body: string) => string]>([
+    ['whole', (body) => body],
+    ['in the code of JSON', (body) => JSON.stringify({ invalid: body })],
+    ['in ASCII', (body) => body.replaceAll(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)],
+    ['in the code of a URL', (body) => encodeURIComponent(body)],
+    ['in part', (body) => `cannot read: ${body.slice(body.indexOf('检验'), -8)}`],
+  ])('that repeats the request %s is not kept in its words', async (_how, repeat) => {
+    const { host } = await receiver(({ body }, response) => void response.writeHead(422).end(repeat(body)))
+    const outcome = await send(open(host), parcel({ content: { content: '您的检验报告已出：血糖偏高' } }))
+    expect(outcome).toEqual({
+      outcome: 'failed',
+      reason: 'REFUSED_BY_PROVIDER',
+      why: 'HTTP 422, in words that repeat the request and so are not kept',
+    })
+  })
+
+  it('to a post into a group keeps its asterisks', async () => {
+    const { host } = await saying(400, {}, 'no * here')
+    expect(await send(open(host), parcel({ address: '*' }))).toMatchObject({ why: 'HTTP 400: no * here' })
   })
 
   it('that does not come leaves open whether it was taken; a receiver that is not there has not', async () => {
@@ -169,12 +209,31 @@ describe('an address that is not public', () => {
   })
 })
 
+it('keeps no connection idle for long, which a firewall might forget', { timeout: 15_000 }, async () => {
+  const { host, open: count } = await saying(200)
+  await send(open(host))
+  expect(await count()).toBe(1)
+  await sleep(6_000)
+  expect(await count()).toBe(0)
+})
+
 describe('the URL', () => {
+  it.each([
+    ['/a%2Fb%3Fc%23d/e', ''],
+    ['/p', '&to=1&to=2&flag&q=a%20b+c%26d'],
+    ['/%E4%BD%A0%E5%A5%BD/100%25', '&a=%E5%A5%BD'],
+  ])('%s%s is requested as written, without our own parameters', async (path, theirs) => {
+    const { calls, host } = await saying(200)
+    await send(open(host, `secret=${SECRET}${theirs}&${LOCAL}`, path))
+    expect(calls[0]?.path).toBe(path + theirs.replace('&', '?'))
+  })
+
   it.each([
     ['webhook+https://h.example/x', /needs \?secret=whsec_/],
     ['webhook+https://h.example/x?secret=plain', /needs \?secret=whsec_/],
     ['webhook+https://h.example/x?secret=whsec_c2hvcnQ=', /needs \?secret=whsec_/],
     [`webhook+https://h.example/x?secret=${SECRET}&allow=10.0.0.0/99`, /unusable allow=.*write networks or names/],
+    [`webhook+https://300.1.2.3/x?secret=${SECRET}`, /names a host that is none.*write webhook\+https:/],
     [`webhook+https://u:p@h.example/x?secret=${SECRET}`, /has a user/],
   ])('%s is answered with what to write', (url, mistake) => {
     expect(loadConfig({ CHANNEL_1004: url }).mistakes).toEqual([expect.stringMatching(mistake)])

@@ -6,21 +6,26 @@ import { provider, type ChannelUrl, type Outcome, type Parcel } from '../channel
 import { makeGuard, readAllowed, type Guard } from './address-guard.ts'
 import { madeAt } from './delivery-id.ts'
 import { exchange, type Lost, type Reply, type Request } from './http-exchange.ts'
-import { afterSeconds, CAUSES, hide, wordsOf } from './http-status.ts'
+import { afterSeconds, CAUSES } from './http-status.ts'
+import { wordsFor } from './webhook-words.ts'
 
+const OPTIONS = ['secret', 'allow']
 /** Standard Webhooks asks for 24 to 64 bytes. */
 const SECRET_BYTES = { least: 24, most: 64 }
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 /** A receiver that has moved says so with one of these, which keep method and body. */
 const REDIRECTS = [307, 308]
 const REDIRECTS_AT_MOST = 3
-const GONE = 410
 /** Ours to mend, in the receiver's settings or in the URL: nobody's deliveries get through meanwhile. */
 const OURS = [401, 403, 404]
+/** A receiver that fails over a delivery may have acted on it before; and it drops repeats by `webhook-id`. */
+const FAILED_OVER_IT = 500
+/** A firewall forgets connections that are idle, and what is then sent over them waits for an answer in vain. */
+const IDLE_MS = 5_000
 
 const settings = z.custom<ChannelUrl>().transform((url, context) => {
   const mistake = (message: string) => context.addIssue({ code: 'custom', message })
-  const { secret = '', allow, ...query } = url.query
+  const { secret = '', allow } = url.query
   if (url.host === '') mistake(`names no receiver; write ${url.scheme}://hooks.example.org/path?secret=whsec_…`)
   const secrets = secret.split(',').map((one) => keyOf(one.trim()))
   if (url.host !== '' && secrets.includes(undefined))
@@ -32,15 +37,23 @@ const settings = z.custom<ChannelUrl>().transform((url, context) => {
     mistake(`has an unusable allow=${allow}; write networks or names, e.g. allow=10.2.0.0/16,hooks.internal`)
   if (url.user !== undefined || url.password !== undefined)
     mistake('has a user, which webhooks do not use; the signature proves who calls')
-  const scheme = url.scheme.replace('webhook+', '')
-  const port = url.port === undefined ? '' : `:${url.port}`
-  const search = new URLSearchParams(query).toString()
+  const target = targetOf(url)
+  if (url.host !== '' && target === undefined)
+    mistake(`names a host that is none, ${url.host}; write ${url.scheme}://hooks.example.org/path?secret=whsec_…`)
   return {
-    target: `${scheme}://${url.host || 'localhost'}${port}${encodeURI(url.path)}${search === '' ? '' : `?${search}`}`,
+    target: target ?? new URL('https://localhost'),
     secrets: secrets.filter((one) => one !== undefined),
     allowed: allowed ?? { networks: [], hosts: [] },
   }
 })
+
+/** Whom to call, path and query as they were written, since the receiver may read them to the letter; without our own. */
+function targetOf({ scheme, host, port, written }: ChannelUrl): URL | undefined {
+  const theirs = written.query.split('&').filter((one) => !OPTIONS.some((name) => new URLSearchParams(one).has(name)))
+  const query = theirs.join('&')
+  const origin = `${scheme.replace('webhook+', '')}://${host}${port === undefined ? '' : `:${port}`}`
+  return URL.parse(`${origin}${written.path}${query === '' ? '' : `?${query}`}`) ?? undefined
+}
 
 /** A POST of each delivery to a URL, signed as Standard Webhooks has it, with the delivery id as `webhook-id`. */
 export const webhook = provider({
@@ -49,8 +62,8 @@ export const webhook = provider({
     'A signed POST of each delivery to a URL of yours (Standard Webhooks). The body is ' +
     '`{"type":"posthouse.delivery","timestamp":…,"data":{"deliveryId":…,"messageId":…,"address":…,"content":…}}`, without an address for a ' +
     'group chat; `webhook-id` is the delivery id, the same at every attempt, for the receiver to drop repeats by. `secret=whsec_<base64>` ' +
-    'signs (24 to 64 bytes; two with a comma between them while you rotate; `%2B` for `+`); all other parameters are the receiver’s. 2xx is ' +
-    'sent, 410 and other 4xx are final, but for 401, 403 and 404, which are ours to mend, and 408, 425, 429. Addresses of this machine, of private networks ' +
+    'signs (24 to 64 bytes; two with a comma between them while you rotate; `%2B` for `+`); path and all other parameters are the receiver’s, as written. 2xx is ' +
+    'sent, 410 and other 4xx are final, but for 401, 403 and 404, which are ours to mend, and 408, 425, 429; after 500, 502 and 504 it may have taken the delivery, and gets it again. Addresses of this machine, of private networks ' +
     'and of cloud metadata are not called, whatever a name resolves to or a redirect says, unless `allow=10.2.0.0/16,hooks.internal` names them. ' +
     'It carries SMS as channel 1001 and mail as 1003; as any other it is a post, one a message.',
   example: 'webhook+https://hooks.example.org/posthouse?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
@@ -60,14 +73,14 @@ export const webhook = provider({
     const guard = makeGuard(allowed)
     // Of its own: a connection that somebody else has opened without the guard must not be reused.
     const agents = {
-      'https:': new TlsAgent({ keepAlive: true, lookup: guard.lookup }),
-      'http:': new PlainAgent({ keepAlive: true, lookup: guard.lookup }),
+      'https:': new TlsAgent({ keepAlive: true, timeout: IDLE_MS, lookup: guard.lookup }),
+      'http:': new PlainAgent({ keepAlive: true, timeout: IDLE_MS, lookup: guard.lookup }),
     }
     return {
       async send(parcel, signal) {
         const request = signed(bodyOf(parcel), parcel.id, secrets)
-        const reply = await post(new URL(target), request, guard, agents, signal)
-        return read(reply, parcel.address)
+        const reply = await post(target, request, guard, agents, signal)
+        return read(reply, parcel)
       },
       async close() {
         for (const agent of Object.values(agents)) agent.destroy()
@@ -139,11 +152,11 @@ async function post(
   }
 }
 
-function read(reply: Reply | Lost, address: string): Outcome {
+function read(reply: Reply | Lost, parcel: Parcel): Outcome {
   if ('cause' in reply) return { outcome: 'retry', cause: reply.cause, why: reply.why }
   const { status, headers, body } = reply
   if (status >= 200 && status < 300) return { outcome: 'sent' }
-  const why = hide(wordsOf(status, body.toString(), []), [address])
+  const why = wordsFor(status, body.toString(), parcel)
   const retry = (cause: Extract<Outcome, { outcome: 'retry' }>['cause']): Outcome => ({
     outcome: 'retry',
     cause,
@@ -152,8 +165,7 @@ function read(reply: Reply | Lost, address: string): Outcome {
   })
   if (status >= 300 && status < 400) return retry('unavailable')
   if (OURS.includes(status)) return retry('unavailable')
-  const cause = status === GONE ? undefined : CAUSES[status]
+  const cause = status === FAILED_OVER_IT ? 'ambiguous' : CAUSES[status]
   if (cause !== undefined) return retry(cause)
-  // A receiver that is at fault answers all the same, and drops repeats by `webhook-id`.
   return status >= 500 ? retry('temporary') : { outcome: 'failed', reason: 'REFUSED_BY_PROVIDER', why }
 }
