@@ -26,6 +26,12 @@ const parcel: Omit<Parcel, 'address'> = {
 }
 const ADDRESSES: Record<string, string> = { mail: 'somebody@example.org', sms: '+8618660886275' }
 
+/** With a misspelt option; for `http` it is one of ours, since all others are the gateway's, as all are of a webhook. */
+function withUnknown(example: string): string {
+  if (example.endsWith(')')) return `${example}#posthouse.sgin=x`
+  return `${example}${example.includes('?') ? '&' : '?'}posthouse.sgin=x`
+}
+
 /** Every host in an example is a name, so whoever sends has to ask for its address first. */
 const asked: string[] = []
 const isAway = Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })
@@ -122,6 +128,13 @@ describe.each(providers.map((provider) => ({ provider, name: provider.schemes[0]
       const { carrier, said, parcel } = open(provider)
       await carrier.send(parcel, AbortSignal.timeout(2_000))
       expect(asked.length + said.length > 0).toBe(provider.kinds[0] !== 'site')
+    })
+
+    it('takes an option that it does not know for a mistake, and names those that it does', () => {
+      const { mistakes } = load(withUnknown(provider.example))
+      const isReceivers = provider.schemes.some((scheme) => scheme.startsWith('webhook+'))
+      const what = provider.composed === undefined ? String.raw`an unknown posthouse\.sgin\b` : 'something unknown'
+      expect(mistakes ?? []).toEqual(isReceivers ? [] : [expect.stringMatching(new RegExp(` has ${what}.*; write `))])
     })
 
     it.each(provider.schemes)('answers %s:nonsense with the setting and what to write instead', (scheme) => {

@@ -7,6 +7,7 @@ import { readAnswer } from './aliyun-answer.ts'
 import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
 import { readId, secretsOf, sendTogether, without, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
+import { refuseUnknown } from './known-options.ts'
 
 const STANDARD_HOST = 'dysmsapi.aliyuncs.com'
 const ALGORITHM = 'ACS3-HMAC-SHA256'
@@ -16,8 +17,11 @@ const NUMBERS_AT_MOST = 1_000
 /** What Aliyun wants to hear when it has told what became of SMS; anything else, and it tells again. */
 const HEARD = JSON.stringify({ code: 0, msg: '成功' })
 
+const OPTIONS = ['sign', 'region', 'endpoint', 'callbackKey']
+
 const settings = z.custom<ChannelUrl>().transform((url, context) => {
   const mistake = (message: string) => context.addIssue({ code: 'custom', message })
+  refuseUnknown(url, OPTIONS, mistake)
   if (!url.user || !url.password) mistake('has no access key; write aliyun://ACCESS_KEY_ID:SECRET@default?sign=…')
   return {
     keyId: url.user ?? '',

@@ -1,8 +1,11 @@
 import { z } from 'zod'
 import { provider, type ChannelUrl } from '../channel.ts'
+import { refuseUnknown } from './known-options.ts'
 
-const settings = z.custom<ChannelUrl>().transform(({ host, path }, context) => {
-  if (host + path !== '') context.addIssue({ code: 'custom', message: 'has something after the colon; write inbox:' })
+const settings = z.custom<ChannelUrl>().transform((url, context) => {
+  const mistake = (message: string) => context.addIssue({ code: 'custom', message })
+  if (url.host + url.path !== '') mistake('has something after the colon; write inbox:')
+  refuseUnknown(url, [], mistake)
   return {}
 })
 

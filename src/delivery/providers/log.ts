@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { provider, type ChannelUrl } from '../channel.ts'
+import { refuseUnknown } from './known-options.ts'
 
-const settings = z.custom<ChannelUrl>().transform(({ host, path }, context) => {
+const settings = z.custom<ChannelUrl>().transform((url, context) => {
+  const mistake = (message: string) => context.addIssue({ code: 'custom', message })
+  const { host, path } = url
   const isKnown = host === '' && ['', 'sms', 'mail', 'chat'].includes(path)
-  if (!isKnown)
-    context.addIssue({
-      code: 'custom',
-      message: `cannot carry "${host || path}"; write log:, log:sms, log:mail or log:chat`,
-    })
+  if (!isKnown) mistake(`cannot carry "${host || path}"; write log:, log:sms, log:mail or log:chat`)
+  refuseUnknown(url, [], mistake)
   return {}
 })
 

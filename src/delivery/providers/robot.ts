@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { ChannelUrl, Outcome, RetryCause, Size } from '../channel.ts'
 import { callJson, readEndpoint } from './http-call.ts'
+import { refuseUnknown } from './known-options.ts'
 
 const MAINLAND = '+86'
 /** A shorter beginning of a token is no part of it that anybody could use. */
@@ -16,6 +17,7 @@ export type Robot = { token: string; secret: string | undefined; endpoint: URL }
 export function robotSettings(standardHost: string, form: string): z.ZodType<Robot, ChannelUrl> {
   return z.custom<ChannelUrl>().transform((url, context) => {
     const mistake = (message: string) => context.addIssue({ code: 'custom', message })
+    refuseUnknown(url, ['endpoint'], mistake)
     if (!url.user) mistake(`has no token; write ${form}`)
     if (url.password && !form.includes(':SECRET@')) mistake(`has a secret, which these robots do not; write ${form}`)
     const endpoint = url.host === '' ? undefined : readEndpoint(url, standardHost, mistake)

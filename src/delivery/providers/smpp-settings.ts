@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ChannelUrl } from '../channel.ts'
+import { refuseUnknown } from './known-options.ts'
 import type { IdNotation } from './smpp-receipt.ts'
 import type { Bind, SessionSettings } from './smpp-session.ts'
 import type { Encoding } from './smpp-text.ts'
@@ -87,8 +88,7 @@ export const smppSettings = z.custom<ChannelUrl>().transform((url, context): Smp
     systemType: query['systemType'],
   }))
     if (!/^[\x20-\x7e]*$/.test(value ?? '')) mistake(`has a ${name} that SMPP cannot carry; write it in ASCII`)
-  for (const name of Object.keys(query))
-    if (!OPTIONS.includes(name)) mistake(`has an unknown ${name}=; write one of ${OPTIONS.join(', ')}`)
+  refuseUnknown(url, OPTIONS, mistake)
   const { tls, zone } = query
   if (tls !== undefined && (tls !== 'insecure' || !isTls))
     mistake(`has an unknown tls=${tls}; write smpps: for TLS, and tls=insecure with it to accept any certificate`)

@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs'
 import { domainToASCII } from 'node:url'
 import { z } from 'zod'
 import type { ChannelUrl } from '../channel.ts'
+import { refuseUnknown } from './known-options.ts'
 import { mailbox } from './smtp-mail.ts'
 
+const OPTIONS = ['from', 'fromName', 'tls', 'dkim', 'dkimDomain', 'dkimKeyFile', 'unsubscribe', 'unsubscribeMailto']
 const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/i
 /** A selector is labels of a domain name (RFC 6376, section 3.1). */
 const SELECTOR = /^[a-z\d](?:[a-z\d-]*[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]*[a-z\d])?)*$/i
@@ -33,6 +35,7 @@ type Mistake = (message: string) => void
 
 export const settings = z.custom<ChannelUrl>().transform((url, context): SmtpSettings => {
   const mistake: Mistake = (message) => context.addIssue({ code: 'custom', message })
+  refuseUnknown(url, OPTIONS, mistake)
   const server = readServer(url, mistake)
   const from = mailbox(url.query['from'] ?? '')
   if (from === undefined || !isAscii(from)) mistake('needs a sender; add ?from=name@your.host')

@@ -6,6 +6,7 @@ import type { SmsContent } from '../content.ts'
 import { isGenuine, readCallbackKey, readEntries, told } from './cloud-receipts.ts'
 import { isMainland, secretsOf, sendTogether, without, type Order, type OutcomeOf, type Sms } from './cloud-sms.ts'
 import { callJson, readEndpoint, textIn } from './http-call.ts'
+import { refuseUnknown } from './known-options.ts'
 import { readAnswer } from './tencent-answer.ts'
 
 const STANDARD_HOST = 'sms.tencentcloudapi.com'
@@ -18,8 +19,11 @@ const NUMBERS_AT_MOST = 200
 /** What Tencent wants to hear when it has told what became of SMS; anything else, and it tells again. */
 const HEARD = JSON.stringify({ result: 0, errmsg: 'OK' })
 
+const OPTIONS = ['app', 'sign', 'region', 'endpoint', 'callbackKey']
+
 const settings = z.custom<ChannelUrl>().transform((url, context) => {
   const mistake = (message: string) => context.addIssue({ code: 'custom', message })
+  refuseUnknown(url, OPTIONS, mistake)
   const { app = '', sign, region } = url.query
   if (!url.user || !url.password)
     mistake('has no secret; write tencent://SECRET_ID:SECRET_KEY@default?app=1400…&sign=…')
