@@ -137,6 +137,12 @@ describe.each(providers.map((provider) => ({ provider, name: provider.schemes[0]
       expect(mistakes ?? []).toEqual(isReceivers ? [] : [expect.stringMatching(new RegExp(` has ${what}.*; write `))])
     })
 
+    it('tells of every option in the docs', () => {
+      const [, known = ''] = /; write one of (.*)/.exec(load(withUnknown(provider.example)).mistakes?.[0] ?? '') ?? []
+      for (const name of known.split(', '))
+        expect(provider.summary).toContain(name.replace(/^posthouse\./, '').replace('<name>', ''))
+    })
+
     it.each(provider.schemes)('answers %s:nonsense with the setting and what to write instead', (scheme) => {
       const { mistakes } = load(`${scheme}:nonsense`)
       expect(mistakes?.length).toBeGreaterThan(0)

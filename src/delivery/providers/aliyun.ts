@@ -38,9 +38,10 @@ export const aliyun = provider({
   schemes: ['aliyun'],
   summary:
     'SMS through Aliyun (Alibaba Cloud SMS, SendSms). Sends approved templates only: `templateData`, with the variables by name. ' +
-    '`sign` is the signature of contents that name none; `region` and `endpoint` are rarely needed. Up to 1,000 recipients of a message ' +
+    '`sign` is the signature of contents that name none; `region` is rarely needed. `default` is dysmsapi.aliyuncs.com; another ' +
+    'host may stand in its place, or `endpoint=https://host:port` behind it. Up to 1,000 recipients of a message ' +
     'go in one call; where that is refused, each goes alone. With `callbackKey=<at least 16 characters>` it takes receipts: enter ' +
-    '`https://your.host/callbacks/<channel id>?key=<that key>` as the address of SmsReport in its console.',
+    '`https://your.host/callbacks/<channel id>?key=<that key>` as the address of SmsReport in its console. Aliyun has no key by which it would drop a repeat.',
   example: 'aliyun://ACCESS_KEY_ID:SECRET@default?sign=东华医为&callbackKey=6f1d2c3b4a5968778695a4b3c2d1e0f0',
   kinds: ['sms'],
   takes: () => 'templateData',

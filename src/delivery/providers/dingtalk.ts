@@ -29,7 +29,8 @@ export const dingtalk = provider({
   summary:
     'One post into a DingTalk group (钉钉) through its custom robot. `ACCESS_TOKEN` is that of the webhook, `SECRET` that of ' +
     'its signature (加签) if it has one; with keywords instead, every content must hold one of them. Sent as Markdown, at most ' +
-    '20,000 bytes, 18 a minute. DingTalk knows no dedupe key: a post whose answer was lost may come twice.',
+    '20,000 bytes, 18 a minute. `endpoint=https://host:port` names another place ' +
+    'than oapi.dingtalk.com, such as a proxy. DingTalk knows no dedupe key: a post whose answer was lost may come twice.',
   example: 'dingtalk://ACCESS_TOKEN:SECRET@default',
   kinds: ['chat'],
   limits: { concurrency: 1, rate: POSTS_A_MINUTE / 60 },

@@ -27,7 +27,8 @@ export const feishu = provider({
   schemes: ['feishu'],
   summary:
     'One post into a Feishu group (飞书) through its custom bot. `TOKEN` is the end of the webhook, `SECRET` that of its ' +
-    'signature (签名校验) if it has one; for Lark write `open.larksuite.com` instead of `default`. Sent as a card with Markdown, ' +
+    'signature (签名校验) if it has one; for Lark write `open.larksuite.com` instead of `default`; `endpoint=https://host:port` names any other ' +
+    'place, such as a proxy. Sent as a card with Markdown, ' +
     'at most 20,000 bytes, 90 a minute. `atAll` mentions everybody; Feishu mentions nobody by phone, so `atMobiles` are only ' +
     'written below the text. It knows no dedupe key: a post whose answer was lost may come twice.',
   example: 'feishu://TOKEN:SECRET@default',

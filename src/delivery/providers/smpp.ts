@@ -22,8 +22,8 @@ const HAS_HEADER = 0x40
 export const smpp = provider<SmppSettings>({
   schemes: ['smpp', 'smpps'],
   summary:
-    "SMS through a carrier's SMSC over SMPP 3.4; `smpps` is TLS (port 3550 unless given, with `tls=insecure` any certificate " +
-    'will do). Sends `content`, as `【sign】text` when there is a signature (`sign` is that of contents that name none), in GSM ' +
+    "SMS through a carrier's SMSC over SMPP 3.4; `smpp` has port 2775 unless given, `smpps` is TLS (port 3550 unless given, with `tls=insecure` any certificate " +
+    'will do). `systemType` is that of the bind, for carriers that want one. Sends `content`, as `【sign】text` when there is a signature (`sign` is that of contents that name none), in GSM ' +
     '03.38 or UCS-2 (`encoding=ucs2`: always), long texts in parts (`long=payload`: in one piece, as `message_payload`). `from` is ' +
     "the sender, the carrier's own unless given; `fromTon` and `fromNpi` follow from it; `to=national` leaves out the 86 of " +
     'mainland numbers. One session is opened at the first message and kept, with an `enquire_link` every 30 seconds ' +

@@ -13,7 +13,8 @@ const SECRET_LENGTH = 6
 export const smtp = provider({
   schemes: ['smtp', 'smtps'],
   summary:
-    'E-mail through an SMTP server. `smtps`: TLS from the start. `smtp`: STARTTLS when offered, and always before a password unless ' +
+    'E-mail through an SMTP server. `from` is the sender and has to be there, `fromName` is the name beside it. `smtps`: TLS from the ' +
+    'start, on port 465 unless given. `smtp`: port 25 unless given, STARTTLS when offered, and always before a password unless ' +
     'the server is on this machine. `tls=insecure` accepts any certificate, `tls=off` (smtp only) never encrypts. ' +
     '`dkim=<selector>` with `dkimKeyFile=/path/to/private.pem` (RSA) signs every mail, for the domain of `from` or for `dkimDomain`. ' +
     '`unsubscribe=https://your.host/path?d={id}` (`{id}` is the delivery, `{messageId}` the message; `%26` for `&`) offers one click to ' +

@@ -45,7 +45,8 @@ export const tencent = provider({
   summary:
     'SMS through Tencent Cloud (SendSms). Sends approved templates only: `templateData`, whose variables have numbers there, so ' +
     'name them `"1"`, `"2"` and so on (a single one may have any name). `app` is the SDK AppID, `sign` the signature of contents ' +
-    'that name none; `region` is ap-guangzhou unless given. Up to 200 recipients of a message go in one call. With ' +
+    'that name none; `region` is ap-guangzhou unless given. `default` is sms.tencentcloudapi.com; another host ' +
+    'may stand in its place, or `endpoint=https://host:port` behind it. Up to 200 recipients of a message go in one call. With ' +
     '`callbackKey=<at least 16 characters>` it takes receipts: enter `https://your.host/callbacks/<channel id>?key=<that key>` as the ' +
     'address for delivery reports in its console. Tencent has no key by which it would drop a repeat.',
   example:

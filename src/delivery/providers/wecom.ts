@@ -28,6 +28,7 @@ export const wecom = provider({
   summary:
     'One post into a WeCom group (企业微信) through its robot. `KEY` is that of the webhook. Sent as Markdown, at most 4,096 ' +
     'bytes; with `atMobiles` or `atAll` as plain text, at most 2,048 bytes, since only that can mention anybody. 18 a minute. ' +
+    '`endpoint=https://host:port` names another place than qyapi.weixin.qq.com, such as a proxy. ' +
     'WeCom knows no dedupe key: a post whose answer was lost may come twice.',
   example: 'wecom://KEY@default',
   kinds: ['chat'],
