@@ -184,7 +184,8 @@ function openChannels(config: Config, hearing: Hearing): Map<string, OpenChannel
   return new Map(
     [...config.channels].map(([id, channel]) => {
       const log = hearing.log.child({ channelId: id })
-      return [id, { ...channel, carrier: channel.provider.open(channel.settings, log, makeHear(hearing, id)) }]
+      const { provider, settings, limits } = channel
+      return [id, { ...channel, carrier: provider.open(settings, log, makeHear(hearing, id), limits) }]
     }),
   )
 }

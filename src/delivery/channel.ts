@@ -47,6 +47,8 @@ export type Carrier = {
    * it speaks, and how it wants to be answered. A throw answers 400 and changes nothing.
    */
   readReceipts?(call: Callback): Promise<CallbackAnswer> | CallbackAnswer
+  /** Called when the worker starts: whoever hears receipts over a connection of its own opens it now, and waits for nothing. */
+  wake?(): void
   close(): Promise<void>
 }
 
@@ -110,9 +112,14 @@ export type Provider<Settings = unknown> = {
   composed?: (settings: Settings) => { kinds: readonly ContentKind[]; limits: Partial<Limits> }
   /**
    * `hear` takes receipts that come by another way than a callback. It resolves once they are stored, and rejects after a
-   * few seconds when they could not be: let the provider send them again.
+   * few seconds when they could not be: let the provider send them again. `limits` are the channel's, where they are known.
    */
-  open(settings: Settings, log: CarrierLog, hear?: (receipts: Receipt[]) => Promise<void>): Carrier
+  open(
+    settings: Settings,
+    log: CarrierLog,
+    hear?: (receipts: Receipt[]) => Promise<void>,
+    limits?: Pick<Limits, 'concurrency'>,
+  ): Carrier
 }
 
 export const USUAL_LIMITS: Limits = { concurrency: 10, rate: undefined, timeoutSeconds: 20, attempts: 12 }

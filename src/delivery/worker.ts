@@ -58,6 +58,7 @@ export function startWorker(context: Context): Worker {
 
   // What the inbox shows is put there by fan-out itself.
   const outbound = [...channels.values()].filter(({ kind }) => kind !== 'site')
+  for (const { carrier } of outbound) carrier.wake?.()
   const carrying = outbound.map((channel) => ({
     id: channel.id,
     ...carry(context, channel, newBell(), stopping.signal),

@@ -88,11 +88,12 @@ export async function work(
   attemptMs = 20_000,
   limits: Partial<Limits> = {},
   batch?: Carrier['batch'],
+  wake: () => void = () => {},
 ) {
   const lines: string[] = []
   const log = pino({ level: 'debug', base: undefined }, { write: (line: string) => void lines.push(line) })
   const hints = await openHints(store as Store)
-  const carrier: Carrier = { send, close: async () => {}, ...(batch ? { batch } : {}) }
+  const carrier: Carrier = { send, wake, close: async () => {}, ...(batch ? { batch } : {}) }
   const ownLimits = { ...USUAL_LIMITS, timeoutSeconds: attemptMs / 1_000, ...limits }
   const provider = { schemes: ['test'] }
   const channels = new Map([['1003', { id: '1003', kind: 'mail', carrier, provider, limits: ownLimits }]])

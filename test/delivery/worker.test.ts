@@ -47,6 +47,12 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     expect(await become('sent')).toMatchObject({ receipt: '250 taken', lastError: null, attempts: 2 })
   })
 
+  it('wakes the provider at its start, for receipts that wait there', async () => {
+    let woken = 0
+    worker = await work(store, sent, undefined, {}, undefined, () => void woken++)
+    expect(woken).toBe(1)
+  })
+
   it('takes a throw for something that may pass', async () => {
     await putMails(store.db, { addresses: ['a@example.org'] })
     worker = await work(store, () => {

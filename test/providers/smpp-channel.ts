@@ -23,7 +23,7 @@ export function open(url: string, hear?: (receipts: Receipt[]) => Promise<void>,
   const log = {
     info: (fields: Record<string, unknown>, text: string) => said.push(`${text} ${JSON.stringify(fields)}`),
   }
-  const carrier = channel?.provider.open(channel.settings, log, hear) as Carrier
+  const carrier = channel?.provider.open(channel.settings, log, hear, channel.limits) as Carrier
   closers.push(() => carrier.close())
   return carrier
 }

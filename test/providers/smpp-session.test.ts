@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { keepLink } from '../../src/delivery/providers/smpp-link.ts'
+import { openSession, type Session } from '../../src/delivery/providers/smpp-session.ts'
 import { rawServer } from '../kit/mail-server.ts'
 import { eventually } from '../kit/posthouse.ts'
 import { smsc } from '../kit/smsc.ts'
@@ -55,6 +57,54 @@ describe('the session', () => {
     await carrier.close()
     expect(await sending).toMatchObject(UNAVAILABLE)
     expect(performance.now() - startedAt).toBeLessThan(1_000)
+  })
+
+  it('is not opened once it is to be closed', async () => {
+    let connections = 0
+    const server = closing(await rawServer(() => connections++))
+    const settings = {
+      host: '127.0.0.1',
+      port: server.port,
+      tls: undefined,
+      login: { system_id: '', password: '', system_type: '' },
+      keepaliveSeconds: 30,
+    }
+    const opening = openSession(
+      settings,
+      'bind_transceiver',
+      async () => 0,
+      () => {},
+      AbortSignal.abort(),
+    )
+    await expect(opening).rejects.toThrow('aborted')
+    await sleep(100)
+    expect(connections).toBe(0)
+  })
+
+  it('that is open only when it has been closed is closed then, without a word', async () => {
+    const said: string[] = []
+    const opened = Promise.withResolvers<Session>()
+    const link = keepLink(() => opened.promise, { info: (_fields, text) => said.push(text) }, 'bind_transceiver')
+    link.wake()
+    await link.close()
+    let isClosed = false
+    opened.resolve({ takesTlvs: true, submit: () => undefined, close: async () => void (isClosed = true) })
+    await eventually(() => isClosed)
+    expect(said).toEqual([])
+  })
+
+  it.each([
+    ['', 'bind_transceiver'],
+    ['bind=separate', 'bind_receiver'],
+  ])('is opened (%s) before the first message where receipts may wait', async (options, bind) => {
+    const server = closing(await smsc())
+    open(at(server, options), async () => {}).wake?.()
+    await eventually(() => server.of(bind).length === 1)
+    for (const [other, hear] of [
+      ['bind=transmitter', async () => {}],
+      ['', undefined],
+    ] as const)
+      expect(open(at(server, other), hear)).not.toHaveProperty('wake')
   })
 
   it('is kept alive from both sides', async () => {

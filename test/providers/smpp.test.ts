@@ -145,6 +145,27 @@ describe('what the SMSC answers', () => {
     expect(submitted(server)).toHaveLength(1)
   })
 
+  it('with nothing stays owed: no more are unanswered than the channel may have, and the others wait', async () => {
+    const gate = Promise.withResolvers<void>()
+    const server = closing(await smsc({ answer: (n) => gate.promise.then(() => ({ id: `late${n}` })) }))
+    const carrier = open(`${at(server)}#concurrency=2`)
+    const given = (number: number, milliseconds: number) =>
+      send(carrier, parcel('hello', { id: idOf(number) }), milliseconds)
+    const givenUp = await Promise.all([given(1, 300), given(2, 300)])
+    expect(givenUp).toMatchObject([{ cause: 'ambiguous' }, { cause: 'ambiguous' }])
+    expect(await given(3, 300)).toEqual({
+      outcome: 'retry',
+      cause: 'unavailable',
+      why: 'the SMSC owes the answers to 2 earlier messages',
+    })
+    expect(submitted(server)).toHaveLength(2)
+    const waiting = [4, 5, 6].map((number) => given(number, 5_000))
+    await sleep(100)
+    expect(submitted(server)).toHaveLength(2)
+    gate.resolve()
+    expect((await Promise.all(waiting)).every(({ outcome }) => outcome === 'sent')).toBe(true)
+  })
+
   it.each<[string, 'close' | Buffer]>([
     ['closes the connection', 'close'],
     ['sends what is no PDU', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],

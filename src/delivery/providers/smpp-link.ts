@@ -44,13 +44,19 @@ export function keepLink(
   async function opened(): Promise<Session | undefined> {
     let boundAt = 0
     try {
-      bound = await open((words) => {
+      const session = await open((words) => {
+        if (state.is === 'closed') return
         bound = undefined
         const isGood = performance.now() - boundAt >= GOOD_SESSION_MS
         if (isGood) failures = 0
         log.info({ role, why: words }, 'smpp: session lost; opening it again')
         fail(words, isGood ? 0 : pauseAfter(failures++))
       }, closing.signal)
+      if (state.is === 'closed') {
+        await session.close()
+        return undefined
+      }
+      bound = session
       boundAt = performance.now()
       why = ''
       log.info({ role }, 'smpp: session bound')

@@ -49,6 +49,7 @@ export async function openSession(
   closing: AbortSignal,
 ): Promise<Session> {
   const smpp = await loadSmpp()
+  closing.throwIfAborted()
   const socket = await connected(settings, closing)
   const wire: Wire = new smpp.Session({ socket })
   const pending = new Map<number, (answer: Pdu | 'lost') => void>()

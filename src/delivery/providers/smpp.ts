@@ -26,7 +26,7 @@ export const smpp = provider<SmppSettings>({
     'will do). `systemType` is that of the bind, for carriers that want one. Sends `content`, as `【sign】text` when there is a signature (`sign` is that of contents that name none), in GSM ' +
     '03.38 or UCS-2 (`encoding=ucs2`: always), long texts in parts (`long=payload`: in one piece, as `message_payload`). `from` is ' +
     "the sender, the carrier's own unless given; `fromTon` and `fromNpi` follow from it; `to=national` leaves out the 86 of " +
-    'mainland numbers. One session is opened at the first message and kept, with an `enquire_link` every 30 seconds ' +
+    'mainland numbers. One session is opened at the start, or without receipts at the first message, and kept, with an `enquire_link` every 30 seconds ' +
     '(`keepalive`): `bind=transceiver`, `transmitter` (no receipts) or `separate` (a transmitter and a receiver). Messages ' +
     'unanswered at once are never more than `concurrency`. `receiptIds=decimal` or `hex` says how receipts write message ids ' +
     'whose answers had the other notation, `zone=%2B08:00` in which offset their times are. SMPP has no dedupe key: ' +
@@ -37,7 +37,8 @@ export const smpp = provider<SmppSettings>({
   kinds: ['sms'],
   takes: () => 'content',
   settings: smppSettings,
-  open: (settings, log, hear) => {
+  open: (settings, log, hear, limits) => {
+    const mostUnanswered = limits?.concurrency ?? Number.POSITIVE_INFINITY
     const [sender, receiver] = settings.binds
     const parts = rememberParts()
     const underWay = new Set<Promise<unknown>>()
@@ -72,7 +73,13 @@ export const smpp = provider<SmppSettings>({
         const stop = aborted(signal)
         for (const [at, fields] of message.entries()) {
           if (sending.ids[at] !== undefined) continue
-          const session = await link.session(stop)
+          let session = await link.session(stop)
+          // Attempts that were given up still count with the SMSC. Looked at anew after each wait: others wait as well.
+          while (underWay.size >= mostUnanswered) {
+            if ((await Promise.race([stop, ...underWay])) === undefined)
+              return cannot('unavailable', `the SMSC owes the answers to ${mostUnanswered} earlier messages`)
+            session = await link.session(stop)
+          }
           if ('outcome' in session) return session
           const answering = submit(session, sending, at, fields)
           if (answering === undefined) return cannot('unavailable', 'the session with the SMSC is ending')
@@ -84,6 +91,7 @@ export const smpp = provider<SmppSettings>({
         const receipt = sending.ids.at(-1)
         return receipt ? { outcome: 'sent', receipt } : { outcome: 'sent' }
       },
+      ...(settings.wantsReceipts && hear ? { wake: () => (hearing ?? link).wake() } : {}),
       async close() {
         await Promise.all([link.close(), hearing?.close()])
       },
