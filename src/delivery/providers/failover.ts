@@ -46,11 +46,11 @@ export function failover(providers: readonly Provider[]): Provider {
     measure: (content, { members: [first] }) => first?.provider.measure?.(content, first.settings) ?? UNMEASURED,
     settings: failoverSettings(providers),
     composed: ({ members, kinds }) => ({ kinds, limits: failoverLimits(members) }),
-    open({ members, goesOn }, log, hear) {
+    open({ members, goesOn }, log, hear, given) {
       const all = members.map((member): OpenMember => {
         const { name, provider, settings } = member
         const itsLog: CarrierLog = { info: (fields, text) => log.info({ ...fields, member: name }, text) }
-        return { ...member, carrier: provider.open(settings, itsLog, hear), breaker: makeBreaker(CIRCUIT) }
+        return { ...member, carrier: provider.open(settings, itsLog, hear, given), breaker: makeBreaker(CIRCUIT) }
       })
       const keepers = rememberKeepers()
       const byName = (name: string | undefined) => all.find((member) => member.name === name)
@@ -80,6 +80,9 @@ export function failover(providers: readonly Provider[]): Provider {
       return {
         send,
         ...(readers.length === 0 ? {} : { readReceipts: firstGenuine(readers) }),
+        wake() {
+          for (const { carrier } of all) carrier.wake?.()
+        },
         async close() {
           await Promise.all(all.map(({ carrier }) => carrier.close()))
         },

@@ -18,7 +18,8 @@ export const http = provider<HttpSettings>({
   schemes: ['http', 'https'],
   summary:
     "SMS through a vendor's own HTTP API. The query is the gateway's, except for names that start with `posthouse.`: " +
-    '`method` (POST or GET), `type` of the body (`json` or `form`), `body`, `header.<Name>`, `ok` (`status` for any 2xx, ' +
+    '`method` (POST or GET), `type` of the body (`json` or `form`), `body`, `header.<Name>`, `ok` (left out or `status`: any 2xx, ' +
+    'so that a vendor that refuses under HTTP 200 needs another; ' +
     '`code=0|200` for a member of the JSON answer, `text^=OK` for how a plain one begins), `permanent` (the same, for answers ' +
     'after which it is never tried again), `throttled` (for "slower"), `unavailable` (for "nobody gets through": our login, our ' +
     'credit). An answer in which `ok` finds nothing to look at, and HTTP 500 unless its JSON has another value there, may mean that ' +
