@@ -10,7 +10,7 @@ import { makeBell, type Bell } from './bell.ts'
 import type { Outcome } from './channel.ts'
 import { watchProvider } from './health.ts'
 import { makeLanes } from './lanes.ts'
-import { claim, claimAlike, giveBack, type Claimed } from './queue.ts'
+import { claim, claimAlike, giveBack, LEASE_SECONDS, type Claimed } from './queue.ts'
 import { makeTokens } from './rate.ts'
 import { after, TOO_OLD, type Settlement } from './retries.ts'
 import { makeSayings, type Saying } from './sayings.ts'
@@ -23,6 +23,8 @@ const BEAT_MS = 500
 const PAUSE_MS = 1_000
 /** Claimed in one statement: more would hold locks for long, fewer would cost a round trip each. */
 const CLAIM_AT_MOST = 1_000
+/** A call is not begun later than this after its claim: the lease could be over. */
+const FRESH_MS = (LEASE_SECONDS - 5) * 1_000
 /** A suspect row (queue.ts) is looked for this often when there was none. */
 const SUSPECT_BEAT_MS = 2_000
 export type Carrying = {
@@ -74,8 +76,9 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
       return true
     }
     const total = Math.min(slots, drawn?.tokens ?? slots)
+    const claimedAt = performance.now()
     const claimed = await take(total, false, perCall, drawn?.tokens)
-    await begin(callsOf(claimed, perCall))
+    await begin(callsOf(claimed, perCall), claimedAt)
     const unused = (drawn?.tokens ?? 0) - claimed.length
     if (tokens !== undefined && unused > 0) await tokens.putBack(unused)
     // When only kept slots are left, their lanes had nothing due: a hint or a free slot wakes.
@@ -111,14 +114,16 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
   async function takeSuspect(): Promise<void> {
     if (suspect !== undefined || Date.now() < suspectsAt || lanes.free() === 0) return
     suspectsAt = Date.now() + SUSPECT_BEAT_MS
+    if ((await tokens?.draw(1))?.tokens === 0) return
+    const claimedAt = performance.now()
     const claimed = await take(1, true)
-    if (claimed.length === 0) return
+    if (claimed.length === 0) return void (await tokens?.putBack(1))
     suspectsAt = 0
     suspect = { claimed }
-    await begin([suspect])
+    await begin([suspect], claimedAt)
   }
 
-  async function begin(calls: UnderWay[]): Promise<void> {
+  async function begin(calls: UnderWay[], claimedAt: number): Promise<void> {
     if (calls.length === 0) return
     lanes.took(calls.flatMap(({ claimed: [first] }) => (first === undefined ? [] : [first])))
     for (const one of calls) underWay.add(one)
@@ -133,6 +138,12 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     )
     for (const one of calls) {
       const [first] = one.claimed
+      // The process was stopped in between, perhaps: others may have the row by now.
+      if (performance.now() - claimedAt > FRESH_MS) {
+        log.warn({ channelId: channel.id }, 'delivery: claimed too long ago to begin with; the lease will run out')
+        leave(one)
+        continue
+      }
       void make(one, said.get(first?.messageId ?? ''))
         .catch((error) =>
           log.error({ channelId: channel.id, why: whyOf(error) }, 'delivery: not settled; the lease will run out'),
@@ -183,7 +194,10 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     if (delivery.isTooOld) return TOO_OLD
     // Attempts count from the claim, so that a delivery which kills its worker comes to an end as well.
     if (delivery.attempts > limits.attempts) {
-      const outcome: Outcome = { outcome: 'retry', cause: 'ambiguous', why: 'no worker survived it' }
+      const outcome: Outcome =
+        delivery.losses > 0
+          ? { outcome: 'retry', cause: 'ambiguous', why: 'no worker survived it' }
+          : { outcome: 'retry', cause: 'temporary', why: 'the channel allows fewer attempts now' }
       return after(outcome, delivery.attempts, limits.attempts)
     }
     // A channel's settings may have changed since the message was accepted.
@@ -204,7 +218,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
         if (state === 'sent') return
         const { id: deliveryId, messageId, attempts } = delivery
         const fields = { deliveryId, messageId, channelId: channel.id, attempts, state, reason: to.reason }
-        if (state === undefined) log.warn(fields, 'delivery: settled too late, another worker has it')
+        if (state === undefined) log.warn(fields, 'delivery: settled too late, another word counts')
         else log.warn({ ...fields, why: withoutAddresses(to.error ?? '') }, 'delivery: not sent')
       }),
     )
