@@ -53,6 +53,13 @@ export const putDeliveries = sql`
     )
   )`
 
+/**
+ * Ends a query that locks many deliveries, for an update that joins what it found. Whoever may have to wait for rows takes
+ * them in this one order, or two such statements could each wait for what the other has. Joined by id: by its place a row
+ * that had moved before it was locked would not be found. Not for a claim, which waits for nobody.
+ */
+export const inOrder = sql`order by deliveries.id for no key update of deliveries`
+
 /** A row is free to be claimed: nobody has it, or whoever had it is taken for dead. */
 export const isFree = sql`(lease_until is null or lease_until < now())`
 
@@ -243,8 +250,14 @@ export async function giveBack(db: Db, lease: string, ids?: readonly string[]): 
   await query(
     db,
     sql`
+      with locked as (
+        select id from deliveries
+        where lease = ${lease} and state = 'queued' and ${only}
+        ${inOrder}
+      )
       update deliveries set attempts = attempts - 1, lease = null, lease_until = null
-      where lease = ${lease} and state = 'queued' and ${only}`,
+      from locked
+      where deliveries.id = locked.id`,
   )
 }
 
@@ -253,9 +266,15 @@ export async function renew(db: Db, held: readonly Pick<Claimed, 'id' | 'lease'>
   const rows = await query<{ id: string }>(
     db,
     sql`
+      with locked as (
+        select deliveries.id
+        from jsonb_to_recordset(${JSON.stringify(held)}::jsonb) as held (id uuid, lease uuid)
+        join deliveries on deliveries.id = held.id and deliveries.lease = held.lease and state = 'queued'
+        ${inOrder}
+      )
       update deliveries set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-      from jsonb_to_recordset(${JSON.stringify(held)}::jsonb) as held (id uuid, lease uuid)
-      where deliveries.id = held.id and deliveries.lease = held.lease and state = 'queued'
+      from locked
+      where deliveries.id = locked.id
       returning deliveries.id`,
   )
   return new Set(rows.map(({ id }) => id))

@@ -11,6 +11,7 @@ import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { query, type Db } from '../db/client.ts'
 import { stopBroadcast, takeItemsBack } from '../inbox/recall.ts'
+import { inOrder } from './queue.ts'
 
 /** How long a caller waits for the end; of a larger message he is told what is done so far. */
 export const PATIENCE_MS = 1_000
@@ -70,7 +71,8 @@ type Place = { channelId: string; recipient: string }
  * Cancels the next queued deliveries after `place`; `last` is undefined at the end.
  * One that a worker has is only marked: its worker ends it (queue.ts), and `underWay` counts it. One whose worker died
  * with it, or whose attempt was left without an answer, may have gone out: it is cancelled as such and not as never sent.
- * `queued` locks the rows, in order, so that each is decided as it is now: a claim came before or finds it cancelled.
+ * `queued` locks the rows, so that each is decided as it is now: a claim came before or finds it cancelled. They are
+ * chosen before, since they are locked in another order than that of the pages.
  */
 async function cancelSome(
   db: Db,
@@ -80,19 +82,23 @@ async function cancelSome(
   const found = await query<Place & { isHeld: boolean }>(
     db,
     sql`
-      with queued as (
-        select id, channel_id, recipient, recall_requested,
+      with page as (
+        select id, channel_id, recipient
+        from deliveries
+        where message_id = ${messageId} and state = 'queued' and (channel_id, recipient) > (${channelId}, ${recipient})
+        order by channel_id, recipient
+        limit ${DELIVERIES_AT_ONCE}
+      ),
+      queued as (
+        select deliveries.id, recall_requested,
           coalesce(lease_until > now(), false) as is_held,
           case
             when lease_until > now() then 'RECALL_REQUESTED'
             when maybe_sent or lease_until is not null then 'MAY_HAVE_GONE_OUT'
             else 'RECALLED'
           end as why
-        from deliveries
-        where message_id = ${messageId} and state = 'queued' and (channel_id, recipient) > (${channelId}, ${recipient})
-        order by channel_id, recipient
-        limit ${DELIVERIES_AT_ONCE}
-        for update
+        from page join deliveries on deliveries.id = page.id and deliveries.state = 'queued'
+        ${inOrder}
       ),
       decided as (
         select id, why, is_held, case when is_held then 'queued' else 'cancelled' end as state
@@ -115,7 +121,9 @@ async function cancelSome(
         from decided
         where deliveries.id = decided.id
       )
-      select channel_id as "channelId", recipient, is_held as "isHeld" from queued order by channel_id, recipient`,
+      select channel_id as "channelId", recipient, coalesce(is_held, false) as "isHeld"
+      from page left join queued on queued.id = page.id
+      order by channel_id, recipient`,
   )
   return {
     underWay: found.filter(({ isHeld }) => isHeld).length,

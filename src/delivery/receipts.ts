@@ -15,6 +15,7 @@ import type { Context } from '../context.ts'
 import { hot } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Receipt } from './channel.ts'
+import { inOrder } from './queue.ts'
 import { words } from './words.ts'
 
 /** Heard in one statement: far below its time limit. */
@@ -43,6 +44,15 @@ export const hearFound: SQL = sql`
   word as (
     select distinct on (id) * from found order by id, state = 'delivered' desc, at, n
   ),
+  locked as (
+    select word.*
+    from word join deliveries on deliveries.id = word.id
+    where deliveries.state = 'sent'
+      or (deliveries.state = 'undelivered' and word.state = 'delivered')
+      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled') and word."isOwnId"
+        and (maybe_sent or lease is not null))
+    ${inOrder}
+  ),
   heard as (
     update deliveries
     set state = word.state,
@@ -53,13 +63,8 @@ export const hearFound: SQL = sql`
         'at', case when word.at between deliveries.created_at and now() then word.at else now() end,
         'state', word.state, 'attempt', attempts, 'reason', 'RECEIPT', 'why', word.why
       ))
-    from word
-    where deliveries.id = word.id and (
-      deliveries.state = 'sent'
-      or (deliveries.state = 'undelivered' and word.state = 'delivered')
-      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled') and word."isOwnId"
-        and (maybe_sent or lease is not null))
-    )
+    from locked as word
+    where deliveries.id = word.id
     returning word.n, deliveries.channel_id, deliveries.state
   ),
   heard_count as (
