@@ -39,4 +39,5 @@ CREATE INDEX "receipts_age" ON "receipts" USING btree ("created_at");--> stateme
 CREATE INDEX "deliveries_receipt" ON "deliveries" USING btree ("receipt") WHERE receipt is not null;--> statement-breakpoint
 CREATE INDEX "deliveries_ended" ON "deliveries" USING btree ("state","settled_at" DESC NULLS FIRST,"id" DESC NULLS FIRST) WHERE state in ('dead', 'failed', 'expired', 'undelivered');--> statement-breakpoint
 CREATE INDEX "deliveries_due" ON "deliveries" USING btree ("channel_id","priority","app_id","due_at") WHERE state = 'queued';--> statement-breakpoint
+CREATE INDEX "deliveries_suspect" ON "deliveries" USING btree ("channel_id","due_at") WHERE state = 'queued' and losses >= 2;--> statement-breakpoint
 CREATE INDEX "messages_due" ON "messages" USING btree ("due_at") WHERE state in ('scheduled', 'fanning_out', 'recalling');

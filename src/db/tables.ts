@@ -278,6 +278,10 @@ export const deliveries = pgTable(
     index('deliveries_due')
       .on(t.channelId, t.priority, t.appId, t.dueAt)
       .where(sql`state = 'queued'`),
+    // There is hardly ever any, and it is looked for every other second, however much is queued.
+    index('deliveries_suspect')
+      .on(t.channelId, t.dueAt)
+      .where(sql`state = 'queued' and losses >= 2`),
     index('deliveries_receipt')
       .on(t.receipt)
       .where(sql`receipt is not null`),

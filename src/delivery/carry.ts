@@ -62,7 +62,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     const allowed = health.allows()
     const isProbe = allowed === 'probe'
     if (allowed === 'no') return false
-    if (!isProbe) await takeSuspect()
+    if (!isProbe) await takeSuspect().catch(suspectsMissed)
     const room = Math.min(lanes.free(), CLAIM_AT_MOST)
     if (room === 0) {
       await freed.wait(BEAT_MS)
@@ -121,6 +121,12 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     suspectsAt = 0
     suspect = { claimed }
     await begin([suspect], claimedAt)
+  }
+
+  /** What hinders the search for suspects must not hold up the others. */
+  function suspectsMissed(error: unknown): void {
+    suspectsAt = Date.now() + SUSPECT_BEAT_MS
+    log.warn({ channelId: channel.id, why: whyOf(error) }, 'worker: suspects not looked for; trying again')
   }
 
   async function begin(calls: UnderWay[], claimedAt: number): Promise<void> {

@@ -5,7 +5,7 @@ import { query, type Store } from '../../src/db/client.ts'
 import type { Carrier, Outcome, Parcel } from '../../src/delivery/channel.ts'
 import { eventually } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
-import { empty, putMails, row, rows, work } from './kit.ts'
+import { empty, putMails, row, rows, sent, work } from './kit.ts'
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 const many = (name: string, count: number) => Array.from({ length: count }, (_, at) => `${name}${at}@example.org`)
@@ -221,6 +221,17 @@ describe.each(stores)('a channel, on $name', ({ open }) => {
     })
     await allSent()
     expect(most).toBe(1)
+  })
+
+  it('sends the others while suspect rows cannot be looked for', async () => {
+    const run: Store['run'] = async (text, ...rest) => {
+      if (/and losses >= 2/.test(text)) throw new Error('the search failed')
+      return store.run(text, ...rest)
+    }
+    await putMails(store.db, { addresses: many('person', 10) })
+    worker = await work({ ...store, run }, sent)
+    await allSent()
+    expect(worker.lines.filter((line) => line.includes('suspects not looked for'))).not.toEqual([])
   })
 
   it('expires what waited too long for a provider that never came back', async () => {

@@ -3,7 +3,8 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { query, type Store } from '../../src/db/client.ts'
 import type { Outcome } from '../../src/delivery/channel.ts'
-import { giveBack, renew, type Claimed } from '../../src/delivery/queue.ts'
+import { claim, giveBack, renew, type Claimed } from '../../src/delivery/queue.ts'
+import { LANES } from '../../src/delivery/lanes.ts'
 import { after, TOO_OLD, type Settlement } from '../../src/delivery/retries.ts'
 import { settleAll } from '../../src/delivery/settle.ts'
 import { stores } from '../kit/stores.ts'
@@ -265,6 +266,35 @@ describe.each(stores)('the queue, on $name', ({ open }) => {
     await settle(suspect!, after(retry(0), 4, 12))
     await query(store.db, sql`update deliveries set due_at = now()`)
     expect(await claimOne()).toMatchObject({ losses: 0 })
+  })
+
+  it('remembers the workers a row has lost when it is given back untried', async () => {
+    await putMails(store.db, { addresses: ['a@example.org'] })
+    for (let losses = 0; losses < 2; losses++) {
+      await claimOne()
+      await endLease()
+      const { lease, ...taken } = await claimOne()
+      expect(taken).toMatchObject({ losses: losses + 1 })
+      await giveBack(store.db, lease)
+    }
+    expect(await claimSome(store, 1)).toEqual([])
+    expect(await claimSome(store, 1, { isSuspect: true })).toMatchObject([{ losses: 2 }])
+  })
+
+  it('takes a suspect row only into a lane that has room', async () => {
+    await putMails(store.db, { addresses: ['a@example.org'], priority: 1 })
+    await query(store.db, sql`update deliveries set losses = 2`)
+    const take = (kept: number, pool: number) => {
+      const lanes = LANES.map((priority) => ({
+        priority,
+        kept: priority === 3 ? 1 : kept,
+        isOwed: false,
+        afterApp: '',
+      }))
+      return claim(store, '1003', { lanes, pool, total: 1 }, randomUUID(), true)
+    }
+    expect(await take(0, 0)).toEqual([])
+    expect(await take(0, 1)).toMatchObject([{ address: 'a@example.org' }])
   })
 
   it('settles many in one statement, each by its own lease', async () => {
