@@ -65,14 +65,21 @@ export function startWorker(context: Context): Worker {
   }))
 
   /** A process that was stopped for a while finds here that others have taken its rows. */
-  async function renewLeases(): Promise<boolean> {
-    for (const { held, lost } of carrying) {
-      const mine = held()
-      if (mine.length === 0) continue
-      const still = await renew(db, mine)
-      lost(new Set(mine.map(({ id }) => id).filter((id) => !still.has(id))))
-    }
-    return false
+  async function renewLeases(): Promise<void> {
+    const mine = carrying.flatMap(({ held }) => held())
+    if (mine.length === 0) return
+    const still = await renew(db, mine)
+    const gone = new Set(mine.map(({ id }) => id).filter((id) => !still.has(id)))
+    for (const { lost } of carrying) lost(gone)
+  }
+
+  /** While a slow database is at one, the next would only wait for the same rows. */
+  let isRenewing = false
+  async function beat(): Promise<void> {
+    if (isRenewing) return
+    isRenewing = true
+    await renewLeases().catch((error) => log.warn({ why: whyOf(error) }, 'worker: leases not renewed; trying again'))
+    isRenewing = false
   }
 
   const configured = outbound.map(({ id }) => id)
@@ -83,9 +90,7 @@ export function startWorker(context: Context): Worker {
     loop('tidying', newBell(), TIDY_MS, async () => (await tidy(db, configured)) > 0),
     ...carrying.map((one) => one.loop()),
   ]
-  const renewing = setInterval(() => {
-    renewLeases().catch((error) => log.warn({ why: whyOf(error) }, 'worker: leases not renewed; trying again'))
-  }, RENEW_MS)
+  const renewing = setInterval(() => void beat(), RENEW_MS)
 
   return {
     async stop() {

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/pg-proxy'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { query, type Store } from '../../src/db/client.ts'
 import { USUAL_LIMITS, type Outcome } from '../../src/delivery/channel.ts'
 import { eventually } from '../kit/posthouse.ts'
@@ -189,6 +189,38 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     await eventually(() => lookedAgainAt)
     // The beat would take 500 ms.
     expect(lookedAgainAt - hintedAt).toBeLessThan(400)
+  })
+
+  it('begins no renewal of leases while the last is under way, and goes on after one that failed', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const renewals: PromiseWithResolvers<void>[] = []
+      const run: Store['run'] = async (text, params, mode) => {
+        if (text.includes('set lease_until = now()')) {
+          renewals.push(Promise.withResolvers())
+          await renewals.at(-1)!.promise
+        }
+        return store.run(text, params, mode)
+      }
+      const ended = Promise.withResolvers<Outcome>()
+      let begun = 0
+      await putMails(store.db, { addresses: ['a@example.org'] })
+      const db = drizzle((text, params, mode) => run(text, params, mode as 'all'))
+      worker = await work({ ...store, run, db }, () => (begun++, ended.promise))
+      await eventually(() => begun === 1)
+      vi.advanceTimersByTime(30_000)
+      await pause(20)
+      expect(renewals.length).toBe(1)
+      renewals[0]!.reject(new Error('away'))
+      await eventually(() => worker?.lines.some((line) => line.includes('leases not renewed')))
+      vi.advanceTimersByTime(10_000)
+      await eventually(() => renewals.length === 2)
+      renewals[1]!.resolve()
+      ended.resolve({ outcome: 'sent' })
+      await become('sent')
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('pauses while the database is away, goes on by itself, and sends nothing twice', async () => {
