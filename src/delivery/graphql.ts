@@ -128,7 +128,7 @@ const ReplayPayload = builder.objectRef<Replayed>('ReplayDeliveriesPayload').imp
   description: 'What came of a replay.',
   fields: (t) => ({
     replayed: t.exposeInt('replayed', { description: 'Deliveries that are queued again.' }),
-    isMore: t.exposeBoolean('isMore', { description: 'There may be more: call again.' }),
+    isMore: t.exposeBoolean('isMore', { description: 'Some that had ended before the call are left: call again.' }),
   }),
 })
 

@@ -13,22 +13,48 @@ const MOST = 20_000
 /** Which deliveries: named ones, or all that a filter finds. */
 export type Replay = { ids: string[]; appId: string | undefined } | { filter: EndedFilter }
 
+/** How many go in one statement and in one call; tests ask for fewer. */
+type Sizes = { atOnce: number; most: number }
+
 /**
  * Queues ended deliveries again, with all their attempts and another day to live, under the same delivery id: a provider
- * that knows it will not send twice. Not those without an address, nor of a recalled message. `isMore`: call again.
+ * that knows it will not send twice. Not those without an address, nor of a recalled message. Only what had ended before
+ * the call: what its provider refuses again meanwhile is not replayed a second time. `isMore`: of those some are left, so
+ * call again.
  */
 export async function replay(
   { db, hints }: Pick<Context, 'db' | 'hints'>,
   which: Replay,
+  { atOnce, most }: Sizes = { atOnce: AT_ONCE, most: MOST },
 ): Promise<{ replayed: number; isMore: boolean }> {
+  const ended = endedBefore(which, await clock(db))
   let replayed = 0
-  while (replayed < MOST) {
-    const some = await replaySome(db, conditionOf(which))
+  let some = atOnce
+  while (some === atOnce && replayed < most) {
+    some = await replaySome(db, ended, atOnce)
     replayed += some
     if (some > 0) hints.send({ kind: 'work' })
-    if (some < AT_ONCE) return { replayed, isMore: false }
   }
-  return { replayed, isMore: true }
+  // A short chunk is no sign of the end: what others held was passed over.
+  return { replayed, isMore: await hasAny(db, ended) }
+}
+
+/** The database's time, as text: a Date would lose the microseconds that a settlement is noted with. */
+async function clock(db: Db): Promise<string> {
+  const [row] = await query<{ now: string }>(db, sql`select now()::text as now`)
+  return row?.now ?? ''
+}
+
+/** From and condition of what can be replayed, of the deliveries that had ended before `time`. */
+function endedBefore(which: Replay, time: string): SQL {
+  return sql`
+    from deliveries join messages on messages.id = deliveries.message_id and messages.recalled_at is null
+    where ${conditionOf(which)} and deliveries.address is not null
+      and deliveries.settled_at < ${time}::text::timestamptz`
+}
+
+async function hasAny(db: Db, ended: SQL): Promise<boolean> {
+  return (await query(db, sql`select 1 as one ${ended} limit 1`)).length > 0
 }
 
 function conditionOf(which: Replay): SQL {
@@ -37,15 +63,13 @@ function conditionOf(which: Replay): SQL {
   return sql`deliveries.id = any(${texts(which.ids)}::uuid[]) and deliveries.state = any(${texts(ENDED)}) and ${own}`
 }
 
-async function replaySome(db: Db, condition: SQL): Promise<number> {
+async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
   const rows = await query(
     db,
     sql`
       with chosen as (
-        select deliveries.id
-        from deliveries join messages on messages.id = deliveries.message_id and messages.recalled_at is null
-        where ${condition} and deliveries.address is not null
-        limit ${AT_ONCE}
+        select deliveries.id ${ended}
+        limit ${atOnce}
         for update of deliveries skip locked
         -- A recall that begins now waits for this, and then finds what was queued again.
         for share of messages
