@@ -3,6 +3,7 @@
  *
  *   sent ── receipt ──▶ delivered      the last word
  *     └──── receipt ──▶ undelivered ── a later, better one ──▶ delivered
+ *                            └── replay ──▶ queued ── the same ───▲
  *
  * They come twice, in any order, and before the attempt is settled. By our own id a receipt also settles an attempt that
  * is under way or ended without an answer: it proves that the delivery went out, so there is no other attempt, and the
@@ -37,8 +38,9 @@ export type Heard = { channelId: string; state: string; deliveries: number; rece
 
 /**
  * Fragment: gives each delivery its word, and notes it. Expects a CTE `found (n, id, "isOwnId", state, why, at)`: which
- * receipt speaks of which delivery. Of several about one the good word counts. Of what was never noted as sent, only our
- * own id speaks, and only where something may have gone out.
+ * receipt speaks of which delivery. Of several about one the good word counts. Of what is not noted as sent our own id
+ * speaks, where something may have gone out. The provider's id is there only if it was sent once and then replayed: the
+ * bad word is why, and a good one makes sending it again needless.
  */
 export const hearFound: SQL = sql`
   word as (
@@ -49,8 +51,11 @@ export const hearFound: SQL = sql`
     from word join deliveries on deliveries.id = word.id
     where deliveries.state = 'sent'
       or (deliveries.state = 'undelivered' and word.state = 'delivered')
-      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled') and word."isOwnId"
-        and (maybe_sent or lease is not null))
+      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled') and (
+        word.state = 'delivered' and not word."isOwnId"
+        or word."isOwnId" and (maybe_sent or lease is not null)
+          and (word.state = 'delivered' or lease is not null or deliveries.reason is distinct from 'REPLAYED')
+      ))
     ${inOrder}
   ),
   heard as (

@@ -76,7 +76,8 @@ async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
       )
       update deliveries
       set state = 'queued', reason = 'REPLAYED', attempts = 0, losses = 0, lease = null, lease_until = null,
-        recall_requested = false, due_at = now(), settled_at = null,
+        -- Its provider had taken it: a recall must not say that it never went out.
+        maybe_sent = maybe_sent or state = 'undelivered', recall_requested = false, due_at = now(), settled_at = null,
         expires_at = now() + make_interval(secs => ${MAX_AGE_SECONDS}),
         history = history || jsonb_build_object('at', now(), 'state', 'queued', 'attempt', 0, 'reason', 'REPLAYED')
       where deliveries.id = any(array(select id from chosen))

@@ -57,9 +57,8 @@ export const sentences = {
     en: ({ channel, at }) => `the message was recalled before it went out on ${channel} (${at})`,
   },
   MAY_HAVE_GONE_OUT: {
-    zh: ({ channel }) => `消息被撤回，但此前的一次发送没有得到答复，渠道 ${channel} 可能已发出`,
-    en: ({ channel }) =>
-      `the message was recalled, but an earlier attempt on ${channel} got no answer and may have gone out`,
+    zh: ({ channel }) => `消息被撤回，但渠道 ${channel} 此前的一次发送可能已发出`,
+    en: ({ channel }) => `the message was recalled, but an earlier attempt on ${channel} may have gone out`,
   },
   READ: {
     zh: ({ user, at }) => `${user} 已于 ${at} 阅读`,

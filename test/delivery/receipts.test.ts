@@ -181,6 +181,27 @@ describe.each(stores)('receipts, on $name', ({ open }) => {
       },
     )
 
+    it.each<[DeliveryState, string]>([
+      ['queued', 'REPLAYED'],
+      ['expired', 'TOO_OLD'],
+      ['cancelled', 'MAY_HAVE_GONE_OUT'],
+    ])('prove that it arrived after all, if it was sent, replayed and is %s now', async (state, reason) => {
+      const id = await put({ state, reason, receipt: 'r1', maybeSent: true })
+      await hear(undelivered('r1'))
+      expect(await find(store.db, id)).toMatchObject({ state, history: [] })
+      await hear(delivered('r1'))
+      expect(await find(store.db, id)).toMatchObject({ state: 'delivered', isSettled: true })
+      expect(await waiting(store.db)).toBe(0)
+    })
+
+    it('do not undo a replay when the bad word comes once more', async () => {
+      const id = await put({ state: 'queued', reason: 'REPLAYED', maybeSent: true })
+      await hear({ deliveryId: id, state: 'undelivered' })
+      expect(await find(store.db, id)).toMatchObject({ state: 'queued', history: [] })
+      await hear({ deliveryId: id, state: 'delivered' })
+      expect((await find(store.db, id)).state).toBe('delivered')
+    })
+
     it('wait for the settlement when they name it by the receipt that this will bring', async () => {
       const id = await put({ state: 'queued', leaseSeconds: 30 })
       await hear(undelivered('r1', 'words', { address: '+8613800138000' }))

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../../src/context.ts'
 import { query, type Store } from '../../src/db/client.ts'
+import { takeBack } from '../../src/delivery/recall.ts'
 import { replay } from '../../src/delivery/replay.ts'
 import { stores } from '../kit/stores.ts'
 import { empty, putMails, rows } from './kit.ts'
@@ -61,5 +62,21 @@ describe.each(stores)('a replay, on $name', ({ open }) => {
     expect(await replayAll('failed', 4)).toEqual({ replayed: 4, isMore: true })
     expect(await replayAll('failed', 4)).toEqual({ replayed: 1, isMore: false })
     expect(await replays()).toEqual([1, 1, 1, 1, 1])
+  })
+
+  it.each([
+    ['undelivered', 'MAY_HAVE_GONE_OUT'],
+    ['failed', 'RECALLED'],
+  ] as const)('of what was %s lets a recall tell it as %s', async (state, reason) => {
+    await putEnded(state)
+    await replayAll(state)
+    const [message] = await query<{ id: string }>(
+      store.db,
+      sql`update messages set state = 'recalling', recalled_at = now() returning id`,
+    )
+    await takeBack({ db: store.db, hints }, message!.id)
+    expect(new Set((await rows(store.db)).map((one) => `${one.state} ${one.reason}`))).toEqual(
+      new Set([`cancelled ${reason}`]),
+    )
   })
 })
