@@ -100,7 +100,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
       throw why
     }
     const claimed = await claim(store, channel.id, lanes.plan(slots), lease, isSuspect).catch(unknown)
-    const first = claimed.filter(isBatchable)
+    const first = claimed.filter(({ isUntried }) => isUntried)
     const more = Math.floor(Math.min(perCall - 1, (most - claimed.length) / Math.max(1, first.length)))
     if (first.length > 0 && more > 0) {
       claimed.push(...(await claimAlike(store, channel.id, first, more, lease).catch(unknown)))
@@ -256,16 +256,19 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
   }
 }
 
-/** At its first attempt and never lost: what is tried again goes out alone, with the same bytes as before. */
-function isBatchable({ attempts, losses }: Claimed): boolean {
-  return attempts === 1 && losses === 0
-}
-
-/** Calls of one delivery each; of several, where the provider takes them together and they say the same. */
+/**
+ * Calls of one delivery each; of several, where the provider takes them together and they say the same. What is tried
+ * again, or was before a replay, goes out alone, with the same bytes as before.
+ */
 function callsOf(claimed: readonly Claimed[], perCall: number): UnderWay[] {
   if (perCall === 1) return claimed.map((one) => ({ claimed: [one] }))
-  const alone = claimed.filter((one) => !isBatchable(one)).map((one) => ({ claimed: [one] }))
-  const together = [...Map.groupBy(claimed.filter(isBatchable), ({ messageId }) => messageId).values()]
+  const alone = claimed.filter(({ isUntried }) => !isUntried).map((one) => ({ claimed: [one] }))
+  const together = [
+    ...Map.groupBy(
+      claimed.filter(({ isUntried }) => isUntried),
+      ({ messageId }) => messageId,
+    ).values(),
+  ]
   return [...alone, ...together.flatMap((all) => inParts(all, perCall))]
 }
 

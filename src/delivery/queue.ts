@@ -81,6 +81,8 @@ export type Claimed = {
   /** Workers lost in a row. */
   losses: number
   isTooOld: boolean
+  /** Nobody has ever tried it, before a replay neither. */
+  isUntried: boolean
   /** Who may have taken it: whom an attempt left without an answer, and nobody but whom has been tried since. */
   maybeVia: string | null
   /** It may have been taken by nobody knows whom: a worker was lost with it, or nothing is noted of who was silent. */
@@ -113,6 +115,7 @@ const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
   deliveries.address, deliveries.attempts, deliveries.losses, deliveries.lease,
   deliveries.expires_at < now() as "isTooOld",
+  attempts = 1 and not maybe_sent and history = '[]' as "isUntried",
   case when maybe_sent then (
     select step->>'provider' from ${steps} as silent (step, place)
     where step->>'reason' = 'AMBIGUOUS' and not exists (
@@ -238,7 +241,7 @@ export function claim(
 
 /**
  * Takes up to `most` more of the same message for each of `claimed`, to go out with it in one call. Fanned out together
- * they are due together: that is what finds them in the index.
+ * they are due together: that is what finds them in the index. Only what was never tried: the rest goes out alone.
  */
 export function claimAlike(
   store: Pick<Store, 'run'>,
@@ -260,6 +263,7 @@ const claimAlikeStatement = hot<Claimed, { channelId: string; ids: string; most:
       where channel_id = ${sql.placeholder('channelId')} and state = 'queued' and priority = alike.priority
         and app_id = alike.app_id and due_at = alike.due_at and message_id = alike.message_id
         and attempts = 0 and lease is null and due_at <= now() and not recall_requested
+        and not maybe_sent and history = '[]'
       limit ${sql.placeholder('most')}::int
       for update skip locked
     ) as more

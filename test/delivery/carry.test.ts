@@ -176,6 +176,31 @@ describe.each(stores)('a channel, on $name', ({ open }) => {
     expect(calls.every((call) => call.every(({ attempt }) => attempt === 1))).toBe(true)
   })
 
+  it('sends alone what is replayed, also beside what is sent for the first time', async () => {
+    const together: string[] = []
+    const batch: Carrier['batch'] = {
+      most: 50,
+      send: async (parcels) => {
+        together.push(...parcels.map(({ address }) => address))
+        return parcels.map((): Outcome => ({ outcome: 'sent' }))
+      },
+    }
+    await putMails(store.db, { addresses: [...many('first', 10), ...many('again', 10)] })
+    await query(
+      store.db,
+      sql`
+        update deliveries
+        set reason = 'REPLAYED', history = '[{"at": "2026-01-01T00:00:00Z", "state": "failed", "attempt": 1}]'
+        where recipient like 'again%'`,
+    )
+    // Few slots, so that most of them could only come along with another.
+    worker = await work(store, slowly, undefined, { concurrency: 5 }, batch)
+    await allSent()
+    expect(together.filter((address) => address.startsWith('again'))).toEqual([])
+    expect(sentTo.filter((address) => address.startsWith('again')).toSorted()).toEqual(many('again', 10))
+    expect(together.length).toBeGreaterThan(5)
+  })
+
   it('tells the provider who may have taken a delivery that got no answer before', async () => {
     const told: (string | undefined)[] = []
     await putMails(store.db, { addresses: ['a@example.org'] })
