@@ -198,6 +198,8 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
 
   function withoutSending(delivery: Claimed, saying: Saying | undefined): Settlement | undefined {
     if (delivery.isTooOld) return TOO_OLD
+    // A channel's settings may have changed since the message was accepted.
+    if (saying?.kind !== channel.kind) return ofAnotherKind(delivery, saying)
     // Attempts count from the claim, so that a delivery which kills its worker comes to an end as well.
     if (delivery.attempts > limits.attempts) {
       const outcome: Outcome =
@@ -206,10 +208,17 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
           : { outcome: 'retry', cause: 'temporary', why: 'the channel allows fewer attempts now' }
       return after(outcome, delivery.attempts, limits.attempts)
     }
-    // A channel's settings may have changed since the message was accepted.
-    if (saying?.kind === channel.kind) return undefined
+    return undefined
+  }
+
+  /** Other nodes may have the channel as it was, or as it will be here once this node is deployed. */
+  function ofAnotherKind({ isNew, attempts }: Claimed, saying: Saying | undefined): Settlement {
     const why = `channel ${channel.id} carries ${channel.kind} now, and this is ${saying?.kind ?? 'nothing'}`
-    return after({ outcome: 'failed', reason: 'NO_CHANNEL', why }, delivery.attempts, limits.attempts)
+    const outcome: Outcome = isNew
+      ? { outcome: 'retry', cause: 'unavailable', why }
+      : { outcome: 'failed', reason: 'NO_CHANNEL', why }
+    // Without a limit: nothing was tried, and its age is the end of it.
+    return after(outcome, attempts, Number.POSITIVE_INFINITY)
   }
 
   async function settleAll(

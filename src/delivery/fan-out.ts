@@ -39,7 +39,7 @@ const EVERYBODY_THERE = '*'
 export type Audience = {
   receiverType: 'all' | 'specified' | 'custom'
   receiver: Record<string, string[]>
-  /** The channels it has content for, configured or not: without one, the worker ends its deliveries as NO_CHANNEL. */
+  /** The channels it has content for, configured or not: without one, the worker ends its deliveries as NO_CHANNEL after a while. */
   channels: AudienceChannel[]
   deptIncludesDescendants: boolean
 }

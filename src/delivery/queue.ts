@@ -25,6 +25,11 @@ import type { Plan } from './lanes.ts'
 export const LEASE_SECONDS = 30
 /** Nobody wants yesterday's SMS. */
 export const MAX_AGE_SECONDS = 86_400
+/**
+ * Two nodes may know different channels for as long as a deployment takes: what one cannot send waits so long for another
+ * before it fails.
+ */
+export const DEPLOYMENT_SECONDS = 900
 /** So many workers lost in a row make a row suspect. */
 const SUSPECT_AFTER = 2
 
@@ -81,6 +86,8 @@ export type Claimed = {
   /** Workers lost in a row. */
   losses: number
   isTooOld: boolean
+  /** Younger than a deployment takes, since it was put or replayed. */
+  isNew: boolean
   /** Nobody has ever tried it, before a replay neither. */
   isUntried: boolean
   /** Who may have taken it: whom an attempt left without an answer, and nobody but whom has been tried since. */
@@ -115,6 +122,7 @@ const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
   deliveries.address, deliveries.attempts, deliveries.losses, deliveries.lease,
   deliveries.expires_at < now() as "isTooOld",
+  deliveries.expires_at > now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS - DEPLOYMENT_SECONDS))}) as "isNew",
   attempts = 1 and not maybe_sent and history = '[]' as "isUntried",
   case when maybe_sent then (
     select step->>'provider' from ${steps} as silent (step, place)

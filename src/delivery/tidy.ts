@@ -1,15 +1,16 @@
 /** Ends deliveries that no channel's loop will ever end. */
 import { sql } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
-import { isFree } from './queue.ts'
+import { DEPLOYMENT_SECONDS, isFree } from './queue.ts'
 
 /** Ended in one statement. */
 const AT_ONCE = 500
 
 /**
- * Fails what is due on channels that are not configured any more, and expires what grew too old while its channel took
- * nothing (an open circuit, a slow rate). Gives how many; call again while there are any. Looks only at the front of each
- * app's queue, by one index probe each, so that it costs the same however long the queues are.
+ * Fails what has been due for longer than a deployment takes on channels that are not configured here: until then a node
+ * that was started with them may send it. Expires what grew too old while its channel took nothing (an open circuit, a
+ * slow rate). Gives how many; call again while there are any. Looks only at the front of each app's queue, by one index
+ * probe each, so that it costs the same however long the queues are.
  */
 export async function tidy(db: Db, configured: readonly string[]): Promise<number> {
   const ended = await query(
@@ -34,14 +35,16 @@ export async function tidy(db: Db, configured: readonly string[]): Promise<numbe
       front as (
         select picked.*
         from turn cross join lateral (
-          select id, expires_at < now() as is_old, channel_id = any(${texts(configured)}) as is_configured
+          select id, expires_at < now() as is_old,
+            due_at < now() - make_interval(secs => ${DEPLOYMENT_SECONDS})
+              and channel_id <> all(${texts(configured)}) as is_lost
           from deliveries
           where channel_id = turn.channel_id and priority = turn.priority and app_id = turn.app_id
             and state = 'queued' and due_at <= now() and ${isFree}
           order by due_at
           limit ${AT_ONCE}
         ) as picked
-        where is_old or not is_configured
+        where is_old or is_lost
         limit ${AT_ONCE}
       ),
       -- Only now: a lock on what is not to be ended would hide it from a claim.

@@ -3,6 +3,7 @@ import { drizzle } from 'drizzle-orm/pg-proxy'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { query, type Store } from '../../src/db/client.ts'
 import { USUAL_LIMITS, type Outcome } from '../../src/delivery/channel.ts'
+import { tidy } from '../../src/delivery/tidy.ts'
 import { eventually } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { empty, putMails, row, rows, sent, work } from './kit.ts'
@@ -91,13 +92,26 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     expect(attempts).toBe(0)
   })
 
-  it('fails what has no channel any more, or one that carries something else', async () => {
-    await putMails(store.db, { addresses: ['a@example.org'], channelId: '1077' })
+  it('leaves what it has no channel for to other nodes while a deployment may be under way', async () => {
+    await putMails(store.db, { addresses: ['a@example.org'], channelId: '1077', dueInSeconds: -600 })
+    expect(await tidy(store.db, ['1003'])).toBe(0)
+    expect(await row(store.db)).toMatchObject({ state: 'queued', attempts: 0 })
+    await query(store.db, sql`update contents set channel_id = '1003', kind = 'sms'`)
+    await query(store.db, sql`update deliveries set channel_id = '1003'`)
+    worker = await work(store, sent)
+    await eventually(async () => (await row(store.db)).lastError === 'channel 1003 carries mail now, and this is sms')
+    expect(await row(store.db)).toMatchObject({ state: 'queued', reason: 'UNAVAILABLE', maybeSent: false })
+  })
+
+  it('fails in the end what has no channel any more, or one that carries something else', async () => {
+    const aged = { dueInSeconds: -1_000, ageHours: 1 }
+    await putMails(store.db, { addresses: ['a@example.org'], channelId: '1077', ...aged })
     worker = await work(store, sent)
     expect(await become('failed')).toMatchObject({ reason: 'NO_CHANNEL', lastError: 'channel 1077 is not configured' })
     await query(store.db, sql`update contents set channel_id = '1003', kind = 'sms'`)
     await query(store.db, sql`update deliveries set channel_id = '1003', state = 'queued'`)
     await eventually(async () => (await row(store.db)).lastError === 'channel 1003 carries mail now, and this is sms')
+    expect(await row(store.db)).toMatchObject({ state: 'failed', reason: 'NO_CHANNEL' })
   })
 
   it('leaves a provider that does not answer, and aborts what it had begun', async () => {
