@@ -170,7 +170,7 @@ export const messages = pgTable(
     senderName: text('sender_name'),
     dueAt: time('due_at').notNull(),
     state: text('state').$type<MessageState>().notNull(),
-    /** Fan-out has reached everybody up to and including this user code or address. */
+    /** Fan-out has reached everybody up to and including this user code or address; a recall after its end sets it beyond all. */
     cursor: text('cursor').notNull().default(''),
     leaseUntil: time('lease_until'),
     /** Recipients so far: people and bare addresses, each once. For a broadcast: null, it is nobody's and everybody's. */

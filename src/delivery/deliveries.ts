@@ -1,7 +1,8 @@
 /** Reading deliveries: those of a message, and those that ended without arriving. */
 import { sql } from 'drizzle-orm'
-import { query, type Db } from '../db/client.ts'
+import { query, texts, type Db } from '../db/client.ts'
 import type { DeliveryEvent, DeliveryState } from '../db/tables.ts'
+import { email, phone } from '../directory/address.ts'
 import { toldState, type ToldState } from './queue.ts'
 
 /** One delivery as people are told of it. */
@@ -60,20 +61,24 @@ export function listDeliveries(
   )
 }
 
-/** The deliveries that a person has from a message, one a channel: under his code or, from custom accounts, his address. */
-export function deliveriesTo(db: Db, messageId: string, user: string): Promise<Delivery[]> {
+/**
+ * The deliveries that a person has from a message, one a channel: under his code or, to custom accounts, at his address,
+ * however that was written. Accounts that come to one address have one delivery, under the first of them.
+ */
+export function deliveriesTo(db: Db, messageId: string, user: string, isCustom: boolean): Promise<Delivery[]> {
+  const written = [phone(user), email(user)].filter((address) => address !== undefined)
+  const atAddress = sql`
+    or address = any(${texts(written)})
+    or address in (select unnest(array[phone, email]) from users where code = ${user})`
   return query<Delivery>(
     db,
     sql`
       select distinct on (channel_id) ${columns}
       from deliveries
       where message_id = ${messageId} and (
-        user_code = ${user} or recipient = ${user}
-        or (user_code is null and address in (
-          select unnest(array[phone, email]) from users where code = ${user}
-        ))
+        user_code = ${user} or recipient = ${user} ${isCustom ? atAddress : sql``}
       )
-      order by channel_id, recipient = ${user} desc`,
+      order by channel_id, recipient = ${user} desc, user_code = ${user} desc nulls last`,
   )
 }
 

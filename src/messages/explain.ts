@@ -20,18 +20,22 @@ export type Finding = {
 /** One finding for each channel of the message: a delivery's own state decides, then the item's, then the message's and the directory's. `user`: a user's code, or a custom account as it was written. */
 export async function explain(db: Db, message: Message, user: string): Promise<Finding[]> {
   const channels = await channelStatus(db, message.id)
-  const deliveries = new Map((await deliveriesTo(db, message.id, user)).map((one) => [one.channelId, one]))
+  const isCustom = message.receiverType === 'custom'
+  const found = await deliveriesTo(db, message.id, user, isCustom)
+  const deliveries = new Map(found.map((one) => [one.channelId, one]))
+  // An account on the site channel may be a phone; the item is its owner's.
+  const owner = (isCustom ? (await accounts(db, 'site', [user])).resolved[0]?.userCode : undefined) ?? user
   const findings: Finding[] = []
   for (const { channelId, kind } of channels) {
     const delivery = deliveries.get(channelId)
-    const found =
+    const told =
       delivery !== undefined
         ? ofDelivery(delivery)
         : kind === 'chat'
           ? { code: 'POSTED_TO_GROUP' as const }
-          : ((kind === 'site' ? await ofItem(db, message, user) : undefined) ??
-            (await ofNothing(db, message, channelId, kind, user)))
-    findings.push(finding(channelId, user, found, delivery))
+          : ((kind === 'site' ? await ofItem(db, message, owner) : undefined) ??
+            (await ofNothing(db, message, channelId, kind, kind === 'site' ? owner : user)))
+    findings.push(finding(channelId, user, told, delivery))
   }
   return findings
 }
@@ -74,6 +78,7 @@ const BY_STATE: Record<Delivery['state'], FindingCode> = {
 const BY_REASON: Record<string, FindingCode> = {
   NO_ADDRESS: 'NO_ADDRESS',
   INVALID_ACCOUNT: 'INVALID_ACCOUNT',
+  NO_CHANNEL: 'NO_CHANNEL',
   MAY_HAVE_GONE_OUT: 'MAY_HAVE_GONE_OUT',
 }
 
@@ -119,8 +124,15 @@ async function ofNothing(
   if (message.receiverType !== 'custom' && person === undefined) return { code: 'UNKNOWN_USER' }
   if (message.receiverType !== 'custom' && person?.enabled === false) return { code: 'DISABLED_USER' }
   if (!(await isMeantToday(db, message, channelId, kind, user))) return { code: 'NOT_IN_AUDIENCE' }
+  if (message.state === 'fanned_out' || isPassed(message, user)) return { code: 'ADDED_LATER' }
   if (message.state === 'fanning_out') return { code: 'STILL_FANNING_OUT' }
-  return { code: message.recalledAt === null ? 'ADDED_LATER' : 'RECALLED_BEFORE' }
+  return { code: message.state === 'failed' ? 'FAN_OUT_FAILED' : 'RECALLED_BEFORE' }
+}
+
+/** Whether fan-out had gone past this person. A recall of what was fanned out puts the cursor beyond everybody. */
+function isPassed({ cursor }: Message, user: string): boolean {
+  // In byte order, as the pages of users.
+  return Buffer.compare(Buffer.from(user), Buffer.from(cursor)) <= 0
 }
 
 async function isMeantToday(
@@ -133,7 +145,12 @@ async function isMeantToday(
   if (receiverType === 'all') return true
   if (receiverType === 'custom') {
     const { resolved } = await accounts(db, kind, receiver[channelId] ?? [])
-    return resolved.some(({ account, userCode }) => account === user || userCode === user)
+    // Compared by what they mean: there are many ways to write a phone number.
+    const [asked] = (await accounts(db, kind, [user])).resolved
+    if (asked === undefined) return false
+    return resolved.some(({ userCode, address }) =>
+      kind === 'site' ? userCode === asked.userCode : address === asked.address,
+    )
   }
   const [app] = await query<{ descendants: boolean }>(
     db,

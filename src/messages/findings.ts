@@ -36,6 +36,10 @@ export const sentences = {
     zh: ({ user, channel }) => `账号 ${user} 在渠道 ${channel} 上无效，不对应任何人或地址`,
     en: ({ user, channel }) => `the account ${user} means nobody and no address on ${channel}`,
   },
+  NO_CHANNEL: {
+    zh: (said) => `渠道 ${said.channel} 未配置，或已改为另一种渠道${words(said)}`,
+    en: (said) => `${said.channel} is not configured, or carries something else now${words(said)}`,
+  },
   GAVE_UP: {
     zh: (said) => `渠道 ${said.channel} 尝试 ${said.attempts} 次均未成功，已放弃${words(said)}`,
     en: (said) => `given up on ${said.channel} after ${said.attempts} attempts${words(said)}`,
@@ -95,6 +99,10 @@ export const sentences = {
   STILL_FANNING_OUT: {
     zh: () => '接收人还在展开中，稍后再查',
     en: () => 'its recipients are still being resolved; ask again shortly',
+  },
+  FAN_OUT_FAILED: {
+    zh: ({ user }) => `接收人展开多次失败，已放弃，未轮到 ${user}`,
+    en: ({ user }) => `resolving its recipients failed again and again and was given up before it got to ${user}`,
   },
   RECALLED_BEFORE: {
     zh: ({ user }) => `消息在轮到 ${user} 之前被撤回`,

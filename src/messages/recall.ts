@@ -12,6 +12,8 @@ import { namedMessages } from './status.ts'
 const MESSAGES_LIMIT = 20
 /** Longer than the caller's patience: should this process die, a worker goes on then. */
 const LEASE_SECONDS = 10
+/** After every code and account there can be: the last of all characters. */
+const BEYOND_ALL = '\u{10ffff}'
 
 /** Who recalls: an app its own messages, the admin anybody's, by `msgId`. */
 export type Recaller = { by: 'app'; appId: string } | { by: 'admin'; appId: undefined }
@@ -70,7 +72,8 @@ async function meantMessages(
 /**
  * Stops the messages and gives those of which something is to be taken back, also when they were stopped before. It takes
  * the messages' rows, as every chunk of their fan-out does, so that nothing is put after it; what was put before, the next
- * statements see. A scheduled message has put nothing, and is recalled with this.
+ * statements see. A scheduled message has put nothing, and is recalled with this. That fan-out had ended is told by the
+ * cursor from then on, since the state tells of the recall.
  */
 async function stop(db: Db, ids: string[], by: string, reason: string | undefined): Promise<string[]> {
   const rows = await query<{ id: string }>(
@@ -86,6 +89,7 @@ async function stop(db: Db, ids: string[], by: string, reason: string | undefine
         update messages
         set state = case when state = 'scheduled' then 'recalled' else 'recalling' end,
           lease_until = case when state = 'scheduled' then null else now() + make_interval(secs => ${LEASE_SECONDS}) end,
+          cursor = case when state = 'fanned_out' then ${BEYOND_ALL} else cursor end,
           recalled_at = coalesce(recalled_at, now()),
           recalled_by = case when recalled_at is null then ${by} else recalled_by end,
           recall_reason = case when recalled_at is null then ${reason ?? null} else recall_reason end

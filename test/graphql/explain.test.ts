@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { query } from '../../src/db/client.ts'
-import { eventually, run } from '../kit/posthouse.ts'
+import { APP, eventually, run } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { CHANNEL, channelBody, makeApp } from '../rest/door.ts'
 
@@ -32,6 +32,22 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
     )
   const both = { '1001': { content: 'c' }, '1002': { content: 'c' } }
 
+  /** To a role, which LATER joins after the push. */
+  const pushThenJoin = async () => {
+    const { db } = posthouse.context
+    await query(db, sql`insert into users (code, name) values ('LATER', 'later') on conflict do nothing`)
+    await query(db, sql`delete from memberships where user_code = 'LATER'`)
+    const [{ role, first } = { role: '', first: '' }] = await query<{ role: string; first: string }>(
+      db,
+      sql`
+        select group_code as role, user_code as first from memberships join users on users.code = user_code and enabled
+        where kind = 'role' limit 1`,
+    )
+    const msgId = await push({ receiverData: { role: [role] } })
+    await query(db, sql`insert into memberships (kind, group_code, user_code) values ('role', ${role}, 'LATER')`)
+    return { msgId, first }
+  }
+
   it('says in both languages what became of it on each channel', async () => {
     const msgId = await push({ channelData: both })
     await eventually(async () => (await codes(msgId, 'USER001')).join() === 'SENT,IN_INBOX')
@@ -55,6 +71,7 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
     ['undelivered', 'UNDELIVERED', 'UNDELIVERED'],
     ['failed', 'NO_SUCH_MAILBOX', 'REFUSED'],
     ['failed', 'INVALID_ACCOUNT', 'INVALID_ACCOUNT'],
+    ['failed', 'NO_CHANNEL', 'NO_CHANNEL'],
     ['dead', 'ATTEMPTS_USED_UP', 'GAVE_UP'],
     ['expired', 'TOO_OLD', 'TOO_OLD'],
     ['cancelled', 'RECALLED', 'CANCELLED'],
@@ -78,20 +95,29 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
   })
 
   it('tells who joined the audience later, and what is scheduled', async () => {
-    const [group] = await query<{ code: string }>(
-      posthouse.context.db,
-      sql`select group_code as code from memberships where kind = 'role' and user_code <> 'USER040' limit 1`,
-    )
-    const msgId = await push({ receiverData: { role: [group?.code] } })
-    await query(
-      posthouse.context.db,
-      sql`insert into memberships (kind, group_code, user_code) values ('role', ${group?.code}, 'USER040') on conflict do nothing`,
-    )
-    const [before] = await codes(msgId, 'USER040')
-    expect(['ADDED_LATER', 'IN_INBOX']).toContain(before)
+    const { msgId } = await pushThenJoin()
+    expect(await codes(msgId, 'LATER')).toEqual(['ADDED_LATER'])
     const later = await push({ sendTime: new Date(Date.now() + 3_600_000).toISOString() })
     expect(await codes(later, 'USER001')).toEqual(['SCHEDULED'])
     expect((await explain(later, 'USER001'))[0]?.['en']).toContain('who gets it is decided then')
+  })
+
+  it('tells who joined later also after a recall, and whom fan-out had not got to', async () => {
+    const { msgId, first } = await pushThenJoin()
+    await posthouse.post('/api/openApi/message/recall', { appId: APP, msgId })
+    expect(await codes(msgId, 'LATER')).toEqual(['ADDED_LATER'])
+    expect(await codes(msgId, first)).toEqual(['RECALLED'])
+    await query(posthouse.context.db, sql`update messages set cursor = 'L' where id = ${msgId}`)
+    expect(await codes(msgId, 'LATER')).toEqual(['RECALLED_BEFORE'])
+  })
+
+  it('tells whom a fan-out that was given up had not got to', async () => {
+    const { msgId, first } = await pushThenJoin()
+    await query(posthouse.context.db, sql`update messages set state = 'failed', cursor = 'L' where id = ${msgId}`)
+    expect(await codes(msgId, 'LATER')).toEqual(['FAN_OUT_FAILED'])
+    expect(await codes(msgId, first)).toEqual(['IN_INBOX'])
+    await query(posthouse.context.db, sql`update messages set cursor = 'LATER' where id = ${msgId}`)
+    expect(await codes(msgId, 'LATER')).toEqual(['ADDED_LATER'])
   })
 
   it('tells of a broadcast before and after somebody looks, and of who joined after it', async () => {
@@ -115,6 +141,25 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
     expect(await codes(msgId, 'USER001')).toEqual(['SENT'])
     expect(await codes(msgId, 'nonsense')).toEqual(['INVALID_ACCOUNT'])
     expect(await codes(msgId, 'USER002')).toEqual(['NOT_IN_AUDIENCE'])
+  })
+
+  it('finds a custom account by what it means: the owner of a phone, an address in another spelling', async () => {
+    const [{ phone, code } = { phone: '', code: '' }] = await query<{ phone: string; code: string }>(
+      posthouse.context.db,
+      sql`
+        select min(phone) as phone, min(code) as code from users where enabled and phone is not null
+        group by users.phone having count(*) = 1 order by 2 limit 1`,
+    )
+    const spelt = `${phone.slice(0, 6)} ${phone.slice(6)}`
+    const msgId = await push({
+      receiverType: 'custom',
+      receiverData: { '1001': [phone, spelt], '1002': [phone] },
+      channelData: both,
+    })
+    for (const user of [phone, spelt, code]) {
+      await eventually(async () => (await codes(msgId, user)).join() === 'SENT,IN_INBOX')
+    }
+    expect(await codes(msgId, '18660886999')).toEqual(['NOT_IN_AUDIENCE', 'NOT_IN_AUDIENCE'])
   })
 
   it('is for the app that pushed and the admin; to others there is no such message', async () => {
