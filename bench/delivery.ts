@@ -12,7 +12,7 @@ import { openStore, query, type Store } from '../src/db/client.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { USUAL_LIMITS, type Carrier } from '../src/delivery/channel.ts'
 import { startWorker } from '../src/delivery/worker.ts'
-import { openHints } from '../src/hints.ts'
+import { openHints } from '../src/hints/hints.ts'
 import { bareLoop, graphileWorker, pgBoss } from './delivery-peers.ts'
 import { median, percentile, report } from './measure.ts'
 

@@ -37,6 +37,18 @@ export const settings = {
     about: 'PostgreSQL 14 or later. Without it: an embedded PGlite under DATA_DIR, for one process.',
     secret: true,
   },
+  REDIS_URL: {
+    read: z
+      .string()
+      .regex(/^rediss?:\/\/[^/]/, 'is not a Redis address: write redis://user:password@host:6379, or rediss:// for TLS')
+      .refine(
+        isRedisUrl,
+        'is not a Redis address: only a number may follow the host, and what is special in the password is %-encoded',
+      ),
+    about:
+      'Redis for the hints between nodes, instead of NOTIFY; of use only with DATABASE_URL. It may be away: then news takes up to 2 s.',
+    secret: true,
+  },
   DATA_DIR: {
     read: z.string().min(1),
     default: './data',
@@ -174,6 +186,17 @@ function isTimeZone(name: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone: name })
     return true
+  } catch {
+    return false
+  }
+}
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text)
+  try {
+    return (
+      url !== null && /^(\/\d*)?$/.test(url.pathname) && decodeURIComponent(url.username + url.password) !== undefined
+    )
   } catch {
     return false
   }

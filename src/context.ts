@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import type { Db, Store } from './db/client.ts'
 import type { DeliveryState } from './db/tables.ts'
 import type { Carrier, Channel } from './delivery/channel.ts'
-import type { Hints } from './hints.ts'
+import type { Hints } from './hints/hints.ts'
 import type { Live } from './inbox/live.ts'
 
 export type Context = {

@@ -45,6 +45,12 @@ export function makeMetrics(): Metrics {
   )
   const users = gauge('connected_users', 'People with at least one live subscription on this node.', [])
 
+  const hintBus = gauge(
+    'hint_bus_up',
+    '1 while this node hears what moved on the others; else it finds out within 2 s.',
+    [],
+  )
+
   async function look({ db, channels, log }: Context): Promise<void> {
     const lanes = await queueDepth(db).catch((error: Error) =>
       log.warn({ why: error.name }, 'metrics: the queue could not be looked at'),
@@ -73,6 +79,7 @@ export function makeMetrics(): Metrics {
     async read(context) {
       await look(context)
       users.set(context.live.connected())
+      hintBus.set(Number(context.hints.isUp()))
       return { contentType: registry.contentType, text: await registry.metrics() }
     },
   }

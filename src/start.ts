@@ -11,7 +11,7 @@ import { migrate } from './db/migrate.ts'
 import { makeHear, type Hearing } from './delivery/receipts.ts'
 import { watchWaiting } from './delivery/waiting-receipts.ts'
 import { startWorker } from './delivery/worker.ts'
-import { openHints } from './hints.ts'
+import { openHints } from './hints/hints.ts'
 import { openLive } from './inbox/live.ts'
 import { forgetOldKeys } from './messages/idempotency.ts'
 import { makeMetrics } from './metrics.ts'
@@ -56,7 +56,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
       })
     }
 
-    const hints = await openHints(store)
+    const hints = await openHints(store, { redisUrl: config.REDIS_URL, log })
     const live = openLive({ db: store.db, hints, log })
     const metrics = makeMetrics()
     const channels = openChannels(config, { store, log, metrics })

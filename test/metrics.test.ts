@@ -119,6 +119,13 @@ describe.each(stores)('/metrics, on $name', (store) => {
     expect((await scrape()).value('posthouse_connected_users')).toBe(0)
   })
 
+  it('tell whether this node hears the others', async () => {
+    await eventually(async () => (await scrape()).value('posthouse_hint_bus_up') === 1)
+    const deaf = { ...posthouse.context, hints: { ...posthouse.context.hints, isUp: () => false } }
+    const { text } = await posthouse.context.metrics!.read(deaf)
+    expect(valuesOf(text)('posthouse_hint_bus_up')).toBe(0)
+  })
+
   it('are the same in GraphQL, for the admin only', async () => {
     await putDeliveries(posthouse.context.db, [
       { state: 'queued', channelId: '1999', priority: 3, dueInSeconds: 600, ageSeconds: 60 },

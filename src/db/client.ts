@@ -2,6 +2,7 @@ import { DrizzleQueryError } from 'drizzle-orm'
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import { fillPlaceholders, sql, type SQL } from 'drizzle-orm/sql'
+import type { Link } from './link.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 
@@ -20,7 +21,7 @@ export type Driver = {
   /** Sends a text of at most 8,000 bytes to every node that listens, this one included. Never waits for a commit. */
   notify(payload: string): Promise<void>
   /** Hears `notify`. `onGap` runs whenever something may have been missed, and at the start. */
-  listen(onPayload: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>
+  listen(onPayload: (payload: string) => void, onGap: () => void): Promise<Link>
   close(): Promise<void>
 }
 

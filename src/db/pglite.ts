@@ -39,7 +39,7 @@ export async function openPglite(dataDir: string | undefined): Promise<Driver> {
       },
       async notify() {},
       async listen() {
-        return async () => {}
+        return { isUp: () => true, async close() {} }
       },
       async close() {
         await pglite.close()

@@ -5,7 +5,7 @@ import type { Context } from '../../src/context.ts'
 import { json, query, type Store } from '../../src/db/client.ts'
 import type { Compat } from '../../src/db/tables.ts'
 import { CHUNK, fanOutNext, nextChunk } from '../../src/delivery/fan-out.ts'
-import { openHints } from '../../src/hints.ts'
+import { openHints } from '../../src/hints/hints.ts'
 import { stores } from '../kit/stores.ts'
 import { empty } from './kit.ts'
 

@@ -9,7 +9,7 @@ import type { DeliveryEvent } from '../../src/db/tables.ts'
 import { LANES } from '../../src/delivery/lanes.ts'
 import { claim, toldState, type Claimed } from '../../src/delivery/queue.ts'
 import { startWorker } from '../../src/delivery/worker.ts'
-import { openHints } from '../../src/hints.ts'
+import { openHints } from '../../src/hints/hints.ts'
 
 export type Row = {
   id: string

@@ -4,11 +4,17 @@ import { once } from 'node:events'
 /**
  * A TCP proxy before a server that can fall silent: what it holds then neither arrives nor is closed, as when a machine
  * or a cable is gone. New connections meet the same silence, until it speaks again; those held before stay dead.
+ * It can also cut what it holds, or refuse everybody for a while, as when a server is restarted.
  */
 export async function silentProxy(port: number) {
   let isSilent = false
+  let isAway = false
   const pairs = new Set<{ near: Socket; far: Socket; isDead: boolean }>()
+  const cut = () => {
+    for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
+  }
   const server = createServer((near) => {
+    if (isAway) return near.destroy()
     const pair = { near, far: connect(port, '127.0.0.1'), isDead: isSilent }
     pairs.add(pair)
     for (const [from, to] of [
@@ -35,8 +41,16 @@ export async function silentProxy(port: number) {
     speak() {
       isSilent = false
     },
+    cut,
+    goAway() {
+      isAway = true
+      cut()
+    },
+    comeBack() {
+      isAway = false
+    },
     close() {
-      for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
+      cut()
       server.close()
     },
   }

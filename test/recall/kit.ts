@@ -6,7 +6,7 @@ import type { Context } from '../../src/context.ts'
 import { json, query, type Db, type Store } from '../../src/db/client.ts'
 import { USUAL_LIMITS, type Carrier, type Outcome as DeliveryOutcome } from '../../src/delivery/channel.ts'
 import { startWorker } from '../../src/delivery/worker.ts'
-import { openHints } from '../../src/hints.ts'
+import { openHints } from '../../src/hints/hints.ts'
 import { recallMessages } from '../../src/messages/recall.ts'
 import { recallOf } from '../../src/messages/recalled.ts'
 
