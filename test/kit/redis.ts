@@ -10,7 +10,7 @@ export const NO_REDIS = 'no Redis answered (TEST_REDIS_URL, or 127.0.0.1:6379 wi
 export const redisUrl = await findRedis()
 
 async function findRedis(): Promise<string | undefined> {
-  const wanted = process.env['TEST_REDIS_URL']
+  const wanted = process.env['TEST_REDIS_URL'] || undefined
   const url = wanted ?? LOCAL
   const client = createClient({ url, RESP: 2, socket: { connectTimeout: CONNECT_MS, reconnectStrategy: false } })
   client.on('error', () => {})
