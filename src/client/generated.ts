@@ -82,8 +82,16 @@ export type InboxFilter = {
   archived?: boolean | null | undefined;
   /** Only of this type. */
   msgType?: string | null | undefined;
+  /** Only what says all of these words, in title or text; spaces part them. Case and full or half width do not matter, nothing is a wildcard, and a word is found inside another. At most 100 characters and 10 words. Looks at the newest 20000 items of the inbox, the archived among them, and at none before those. */
+  search?: string | null | undefined;
+  /** Only from this sender. */
+  senderCode?: string | null | undefined;
+  /** Only what came then or later. */
+  since?: string | null | undefined;
   /** true: only unread ones; false: only read ones. */
   unread?: boolean | null | undefined;
+  /** Only what came before then. */
+  until?: string | null | undefined;
 };
 
 /** Why a subscriber has to start anew. */

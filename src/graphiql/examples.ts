@@ -117,6 +117,27 @@ export const examples: Example[] = [
 }`,
   },
   {
+    title: '在收件箱里查找 · Search the inbox',
+    viewer: 'user',
+    query: `query SearchInbox($filter: InboxFilter!) {
+  inbox(first: 20, filter: $filter) {
+    edges {
+      node {
+        id
+        title
+        text
+        createdAt
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}`,
+    variables: { filter: { search: '会议', since: '2026-01-01T00:00:00+08:00' } },
+  },
+  {
     title: '消息去向：填入 msgId · What became of a message: put its msgId below',
     viewer: 'app',
     query: `query MessageStatus($id: ID!) {

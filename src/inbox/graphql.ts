@@ -8,6 +8,7 @@ import { upToDate } from './broadcast.ts'
 import { item, itemsByIds, page, stateOf, type Counts, type InboxState, type Item } from './inbox.ts'
 import { mark, type acts, type Which } from './mark.ts'
 import { formatRev, readRev } from './rev.ts'
+import { isSearchable, SEARCH_LIMIT, SEARCHED_ITEMS, WORDS_LIMIT } from './search.ts'
 
 const PAGE = { defaultSize: 20, maxSize: 100 }
 /** Items that one mutation may name. */
@@ -92,6 +93,18 @@ const InboxFilter = builder.inputType('InboxFilter', {
     archived: t.boolean({ description: 'true: only archived ones; otherwise only those in the inbox.' }),
     msgType: t.string({ description: 'Only of this type.' }),
     appId: t.string({ description: 'Only from this app.' }),
+    senderCode: t.string({ description: 'Only from this sender.' }),
+    since: t.field({ type: 'DateTime', description: 'Only what came then or later.' }),
+    until: t.field({ type: 'DateTime', description: 'Only what came before then.' }),
+    search: t.string({
+      description:
+        `Only what says all of these words, in title or text; spaces part them. Case and full or half width do not matter, ` +
+        `nothing is a wildcard, and a word is found inside another. At most ${SEARCH_LIMIT} characters and ${WORDS_LIMIT} words. ` +
+        `Looks at the newest ${SEARCHED_ITEMS} items of the inbox, the archived among them, and at none before those.`,
+      validate: {
+        refine: [isSearchable, { message: `has more than ${SEARCH_LIMIT} characters or ${WORDS_LIMIT} words` }],
+      },
+    }),
   }),
 })
 

@@ -9,6 +9,7 @@
 import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
+import { says, stretches } from './search.ts'
 
 export type Counts = { unread: number; unseen: number }
 
@@ -145,12 +146,46 @@ export type ItemFilter = {
   archived?: boolean | null | undefined
   msgType?: string | null | undefined
   appId?: string | null | undefined
+  senderCode?: string | null | undefined
+  /** Came then or later. */
+  since?: Date | null | undefined
+  /** Came before then. */
+  until?: Date | null | undefined
+  /** Words that all occur in what it says (search.ts). */
+  search?: string | null | undefined
 }
 
 export type PageRequest = { after?: number | undefined; before?: number | undefined; limit: number; fromEnd?: boolean }
 
-/** A page of the inbox, newest first, keyed by the rev at which items came: stable while new ones arrive. */
-export function page(db: Db, user: string, { after, before, limit, fromEnd }: PageRequest, filter: ItemFilter = {}) {
+type Page = { state: InboxState; items: Item[] } | undefined
+
+/**
+ * A page of the inbox, newest first, keyed by the rev at which items came: stable while new ones arrive. One for words is
+ * put together from stretches of the inbox, until it is full. Undefined: there is nothing to look at.
+ */
+export async function page(db: Db, user: string, wanted: PageRequest, filter: ItemFilter = {}): Promise<Page> {
+  if (filter.search == null || says(filter.search) === undefined) return pageAtOnce(db, user, wanted, filter)
+  const { after = Infinity, before = -1, limit, fromEnd = false } = wanted
+  let whole: Page
+  const newestFirst = await stretches(db, user)
+  for (const stretch of fromEnd ? newestFirst.toReversed() : newestFirst) {
+    const within = {
+      after: Math.min(after, stretch.after ?? Infinity),
+      before: Math.max(before, stretch.before),
+      limit: limit - (whole?.items.length ?? 0),
+    }
+    if (within.limit <= 0) break
+    if (within.before + 1 >= within.after) continue
+    const { after: end, ...rest } = within
+    const part = await pageAtOnce(db, user, { ...rest, after: end === Infinity ? undefined : end, fromEnd }, filter)
+    if (part === undefined) return undefined
+    const found = whole?.items ?? []
+    whole = { state: part.state, items: fromEnd ? [...part.items, ...found] : [...found, ...part.items] }
+  }
+  return whole
+}
+
+function pageAtOnce(db: Db, user: string, { after, before, limit, fromEnd }: PageRequest, filter: ItemFilter) {
   const wanted = [
     after === undefined ? undefined : sql`items.created_rev < ${after}`,
     before === undefined ? undefined : sql`items.created_rev > ${before}`,
@@ -158,6 +193,10 @@ export function page(db: Db, user: string, { after, before, limit, fromEnd }: Pa
     filter.archived ? sql`items.archived_at is not null` : sql`items.archived_at is null`,
     filter.msgType == null ? undefined : sql`items.msg_type = ${filter.msgType}`,
     filter.appId == null ? undefined : sql`items.app_id = ${filter.appId}`,
+    filter.senderCode == null ? undefined : sql`messages.sender_code = ${filter.senderCode}`,
+    filter.since == null ? undefined : sql`items.created_at >= ${instant(filter.since)}`,
+    filter.until == null ? undefined : sql`items.created_at < ${instant(filter.until)}`,
+    filter.search == null ? undefined : says(filter.search),
   ].filter((condition) => condition !== undefined)
   return stateWith<Item>(
     db,
@@ -171,6 +210,11 @@ export function page(db: Db, user: string, { after, before, limit, fromEnd }: Pa
       limit ${limit}`,
     sql`item."createdRev" desc`,
   )
+}
+
+/** As the database knows it. Nothing came before 1970, and what lies far before that is out of its range. */
+function instant(date: Date): SQL {
+  return sql`to_timestamp(${Math.max(0, date.getTime()) / 1_000}::float8)`
 }
 
 /** One item of this user, or nothing. */
