@@ -31,6 +31,8 @@ export type Metrics = {
   /** This node leaves the channel alone, or does so no more. */
   circuit(channelId: string, isOpen: boolean): void
   requestDone(door: string, status: number): void
+  /** A connection was cut, since the other side took nothing any more. */
+  readerCut(): void
   /** All of it, with what can be seen in the database, in Prometheus' text format. */
   read(context: Context): Promise<{ contentType: string; text: string }>
 }

@@ -19,6 +19,11 @@ export function makeMetrics(): Metrics {
     'HTTP requests that are over, by door and status; 499: the caller left.',
     ['door', 'status'],
   )
+  const cut = counter(
+    'slow_readers_cut_total',
+    'Connections that were cut since the other side took nothing any more.',
+    [],
+  )
   const deliveries = counter('deliveries_total', 'Deliveries by the state that an attempt or a receipt led to.', [
     'channel',
     'outcome',
@@ -76,6 +81,7 @@ export function makeMetrics(): Metrics {
     receiptsHeard: (channel, outcome, count) => receipts.inc({ channel, outcome }, count),
     circuit: (channel, isOpen) => circuits.set({ channel }, Number(isOpen)),
     requestDone: (door, status) => requests.inc({ door, status }),
+    readerCut: () => cut.inc(),
     async read(context) {
       await look(context)
       users.set(context.live.connected())

@@ -7,6 +7,7 @@ import type { Context } from './context.ts'
 import { answers } from './db/client.ts'
 import { callback } from './delivery/callbacks.ts'
 import { Refusal } from './errors.ts'
+import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
 import { makeYoga } from './graphql/yoga.ts'
@@ -149,7 +150,9 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
 
   // In development pages hold ready tokens, so nothing is served to a page under another name that points here.
   const isOwnHost = ({ host }: { host?: string | undefined }) => !context.secrets.areMade || isLoopbackHost(host)
-  const sockets = serveSockets(server, '/graphql', yoga, ask, (headers) => isOwnHost(headers) && isOwnOrigin(headers))
+  const readers = watchReaders(server, () => context.metrics?.readerCut())
+  const allows = (headers: IncomingMessage['headers']) => isOwnHost(headers) && isOwnOrigin(headers)
+  const sockets = serveSockets(server, '/graphql', yoga, ask, readers, allows)
   await listen(server, config.PORT, config.HOST)
   const { port } = server.address() as AddressInfo
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
@@ -166,6 +169,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       const force = setTimeout(() => server.closeAllConnections(), 1_000)
       await closed
       clearTimeout(force)
+      readers.close()
     },
   }
 }

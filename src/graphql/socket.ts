@@ -5,20 +5,27 @@ import type { Duplex } from 'node:stream'
 import type { ExecutionArgs, GraphQLError } from 'graphql'
 import { CloseCode, type SubscribePayload } from 'graphql-ws'
 import { useServer } from 'graphql-ws/use/ws'
-import { WebSocketServer } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
 import { at } from './expiry.ts'
+import { reasonWith, reconnectAfterMs } from './reconnect.ts'
+import type { Readers } from './slow-readers.ts'
 import type { Authenticate, makeYoga } from './yoga.ts'
 
 /** An operation with its variables; a push of 1 MiB belongs on HTTP. */
 const PAYLOAD_BYTES = 64 * 1024
 const OPERATIONS_PER_SOCKET = 20
+/** More than anybody has tabs and devices; a page that opens sockets in a loop stops here. */
+const SOCKETS_PER_USER = 50
 /** Finds peers that are gone without a word. */
 const PING_MS = 12_000
 /** WebSocket's own code for "try again later". */
 const TRY_AGAIN_LATER = 1013
 const SERVICE_RESTART = 1012
+/** Ours, of the range for private use; graphql-ws's client comes back after both. */
+const TOO_SLOW = 4008
+const TOO_MANY_SOCKETS = 4029
 
 /** What a socket keeps from `connection_init` on. */
 type Own = { viewer: Viewer; callOff: () => void }
@@ -26,16 +33,22 @@ type Init = { authorization?: unknown; Authorization?: unknown }
 
 /**
  * Serves graphql-ws on `path`. Who asks is settled once, by `connection_init {authorization}` or the upgrade's header;
- * the socket closes with 4403 when that person's token ends. `allows` judges the upgrade's Origin and Host.
+ * the socket closes with 4403 when that person's token ends, with 4008 when its reader stops. `allows` judges the
+ * upgrade's Origin and Host.
  */
 export function serveSockets(
   server: Server,
   path: string,
   yoga: ReturnType<typeof makeYoga>,
   authenticate: Authenticate,
+  readers: Readers,
   allows: (headers: { origin?: string | undefined; host?: string | undefined }) => boolean,
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: PAYLOAD_BYTES, perMessageDeflate: false })
+  const ofUser = new Map<string, number>()
+  const advice = () => reconnectAfterMs(sockets.clients.size)
+  const closeForNow = (client: WebSocket, code: number, why: string) => client.close(code, reasonWith(why, advice()))
+
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Node has taken its own listener away: an error that nobody hears would end the process.
     socket.on('error', () => socket.destroy())
@@ -45,8 +58,29 @@ export function serveSockets(
       sockets.emit('connection', client, request)
       // What a client sends wrong is no news of ours: graphql-ws would print the first and leave the next to end the process.
       client.removeAllListeners('error').on('error', () => {})
+      readers.onStop(socket, () => closeForNow(client, TOO_SLOW, 'Reads too slowly: come back with your last rev'))
+      // Whoever asks and does not take the answers is heard no further, since every ask is an answer more.
+      const listenLess = () => {
+        if (client.isPaused || !readers.isFull(socket)) return
+        client.pause()
+        void readers.room(socket).then(() => client.resume())
+      }
+      client.on('message', listenLess).on('ping', listenLess)
     })
   })
+
+  /** False for a person who has too many already. Gives the place back when the socket closes. */
+  function takePlace(client: WebSocket, user: string): boolean {
+    const before = ofUser.get(user) ?? 0
+    if (before === SOCKETS_PER_USER) return false
+    ofUser.set(user, before + 1)
+    client.once('close', () => {
+      const left = (ofUser.get(user) ?? 0) - 1
+      if (left > 0) ofUser.set(user, left)
+      else ofUser.delete(user)
+    })
+    return true
+  }
 
   type Enveloped = ReturnType<typeof yoga.getEnveloped>
   const envelopes = new WeakMap<ExecutionArgs, Pick<Enveloped, 'execute' | 'subscribe'>>()
@@ -84,13 +118,19 @@ export function serveSockets(
           extra.viewer = await authenticate(typeof given === 'string' ? given : undefined)
         } catch (error) {
           if (error instanceof Refusal && error.code === 'UNAUTHENTICATED') return false
-          extra.socket.close(TRY_AGAIN_LATER, yoga.mask(error).message)
+          closeForNow(extra.socket, TRY_AGAIN_LATER, yoga.mask(error).message)
           return true
         }
-        if (extra.viewer.kind === 'user') {
+        // It may have left while we looked who it is.
+        if (extra.viewer.kind === 'user' && extra.socket.readyState === WebSocket.OPEN) {
+          if (!takePlace(extra.socket, extra.viewer.code)) {
+            const why = `${SOCKETS_PER_USER} sockets are open: close one, or share one`
+            closeForNow(extra.socket, TOO_MANY_SOCKETS, why)
+            return true
+          }
           extra.callOff = at(extra.viewer.expiresAt, () => extra.socket.close(CloseCode.Forbidden, 'Token expired'))
         }
-        return true
+        return { reconnectAfterMs: advice() }
       },
       onClose: ({ extra }) => extra.callOff?.(),
       async onSubscribe({ extra, subscriptions }, _id, params) {
@@ -103,8 +143,10 @@ export function serveSockets(
         }
       },
       // Results pass the pipeline's mask; what it left there for HTTP stays here.
-      onNext: (_context, _id, _params, _args, { errors, ...result }) =>
-        errors && { ...result, errors: errors.map((error) => yoga.mask(error).toJSON()) },
+      async onNext({ extra }, _id, _params, _args, { errors, ...result }) {
+        await readers.room(extra.request.socket)
+        return errors && { ...result, errors: errors.map((error) => yoga.mask(error).toJSON()) }
+      },
       execute: (args) => envelopes.get(args)?.execute(args),
       subscribe: (args) => envelopes.get(args)?.subscribe(args),
     },
@@ -114,7 +156,7 @@ export function serveSockets(
   return {
     async close() {
       // Clients take this for a reason to come back, not for the end.
-      for (const client of sockets.clients) client.close(SERVICE_RESTART, 'Restarting')
+      for (const client of sockets.clients) closeForNow(client, SERVICE_RESTART, 'Restarting')
       await running.dispose()
       sockets.close()
     },

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts'
 import { query, texts, type Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Hints } from '../hints/hints.ts'
+import { openAdmission, type Admission } from './admission.ts'
 import { bringUpToDate, upToDate } from './broadcast.ts'
 import { page, since, stateOf, type Change, type InboxState, type Item } from './inbox.ts'
 import { formatRev, readRev } from './rev.ts'
@@ -42,6 +43,8 @@ export type Live = {
   watch(user: string): Bell
   /** Users with at least one subscriber here. */
   connected(): number
+  /** Through here passes whoever begins. */
+  starts: Admission
   close(): void
 }
 
@@ -106,6 +109,7 @@ export function openLive({ db, hints, log }: { db: Db; hints: Hints; log: Logger
       return bell
     },
     connected: () => bells.size,
+    starts: openAdmission(),
     close: () => clearInterval(beat),
   }
 }
@@ -153,15 +157,15 @@ function revsOf(db: Db, users: string[]) {
   )
 }
 
-type Where = Pick<Context, 'db' | 'hints'>
+type Where = Pick<Context, 'db' | 'hints' | 'live'>
 
 /** Where a subscriber stands who comes with `after`; undefined for one without. BAD_CURSOR for a rev of another inbox. */
 export async function position(
-  { db }: Where,
+  { db, live }: Where,
   user: string,
   after: string | null | undefined,
 ): Promise<number | undefined> {
-  return after == null ? undefined : readRev(after, await stateOf(db, user), 'after')
+  return after == null ? undefined : live.starts.admit(async () => readRev(after, await stateOf(db, user), 'after'))
 }
 
 /**
@@ -176,16 +180,32 @@ export async function* changes(
   bell?: Bell,
 ): AsyncGenerator<InboxEvent> {
   const read = <Found>(look: () => Promise<Found>) => (bell === undefined ? look() : patiently(look, bell))
-  await read(() => upToDate(where, user))
+  let hasBroadcasts = false
+  const begin = <Found>(look: () => Promise<Found>) =>
+    read(() =>
+      where.live.starts.admit(
+        async () => {
+          if (!hasBroadcasts) await upToDate(where, user)
+          hasBroadcasts = true
+          return look()
+        },
+        () => bell?.closed === true,
+      ),
+    )
   let isCaughtUp = false
   for (;;) {
+    // Nobody holds a place while what was read is sent: a slow reader would keep the others waiting.
     if (reached === undefined) {
-      const snapshot = await read(() => takeSnapshot(where.db, user))
+      const snapshot = await begin(() => takeSnapshot(where.db, user))
+      if (snapshot === undefined) return
       yield snapshot
       reached = snapshot.state.rev
     }
     const from = reached
-    const { state, items } = await read(() => found(since(where.db, user, from, CHANGES_AT_ONCE)))
+    const look = () => found(since(where.db, user, from, CHANGES_AT_ONCE))
+    const looked = await (isCaughtUp ? read(look) : begin(look))
+    if (looked === undefined) return
+    const { state, items } = looked
     const why = reasonToStartAnew(state, from)
     if (why !== undefined) {
       yield { type: 'InboxLagged', why, rev: formatRev(state, from) }
