@@ -58,6 +58,7 @@ export function serveSockets(
       sockets.emit('connection', client, request)
       // What a client sends wrong is no news of ours: graphql-ws would print the first and leave the next to end the process.
       client.removeAllListeners('error').on('error', () => {})
+      answerOnlyThoseHere(client, socket)
       readers.onStop(socket, () => closeForNow(client, TOO_SLOW, 'Reads too slowly: come back with your last rev'))
       // Whoever asks and does not take the answers is heard no further, since every ask is an answer more.
       const listenLess = () => {
@@ -161,6 +162,15 @@ export function serveSockets(
       sockets.close()
     },
   }
+}
+
+/** What did not reach somebody who is gone is no fault: graphql-ws would print each answer that was under way as one. */
+function answerOnlyThoseHere(client: WebSocket, connection: Duplex): void {
+  const send = client.send.bind(client)
+  Object.assign(client, {
+    send: (data: string, done: (error?: Error) => void) =>
+      send(data, (error) => done(connection.destroyed ? undefined : error)),
+  })
 }
 
 function tooMany(): Refusal {

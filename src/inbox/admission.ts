@@ -37,7 +37,8 @@ export function openAdmission(atOnce = AT_ONCE): Admission {
         return hasLeft() ? undefined : await act()
       } finally {
         inside--
-        admitNext()
+        // The embedded database answers without a turn of the event loop: what else came in is to be heard in between.
+        setImmediate(admitNext)
       }
     },
     waiting: () => line.size,

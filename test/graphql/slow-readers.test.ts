@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { watchReaders } from '../../src/graphql/slow-readers.ts'
+import { changes } from '../../src/inbox/live.ts'
 import { subscribe } from '../inbox/subscriber.ts'
 import { eventually, run, SECRETS } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
@@ -180,5 +181,37 @@ describe.each(stores)('A subscriber that stops reading, on $name', (store) => {
     const after = again.got.flatMap(({ item }) => item?.msgId ?? [])
     expect([...before, ...after]).toEqual(sent)
     again.socket.close()
+  })
+
+  it('is asked of the database only when it takes the next event, which then shows how things stand', async () => {
+    const user = 'USER002'
+    const bell = posthouse.context.live.watch(user)
+    const events = changes(posthouse.context, user, undefined, bell)
+    expect([(await events.next()).value?.type, (await events.next()).value?.type]).toEqual([
+      'InboxSnapshot',
+      'InboxCaughtUp',
+    ])
+    const { body } = await posthouse.push([user], '到')
+    const mark = 'mutation ($id: ID!) { markItemsRead(ids: [$id]) { counts { unread } } }'
+    expect(await posthouse.graphql(await posthouse.token(user), mark, { id: body.msgId })).not.toHaveProperty('errors')
+    expect((await events.next()).value).toMatchObject({ state: { counts: { unread: 0 } } })
+    bell.close()
+  })
+
+  it('is heard no further when it asks and asks, and is cut', async () => {
+    const { socket } = await watch()
+    const before = await cuts()
+    socket.pause()
+    // Each is answered with the same bytes.
+    const ping = JSON.stringify({ type: 'ping', payload: { text: 'x'.repeat(50_000) } })
+    for (let n = 0; n < 2_000; n++) socket.send(ping)
+    let left = 0
+    await eventually(async () => {
+      left = socket.bufferedAmount || left
+      return (await cuts()) === before + 1
+    }, 20_000)
+    // Of 100 MB most was never taken.
+    expect(left).toBeGreaterThan(50_000_000)
+    socket.terminate()
   })
 })
