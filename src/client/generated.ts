@@ -115,10 +115,14 @@ export type ItemChange =
   | 'RECALLED'
   /** It was seen. */
   | 'SEEN'
+  /** It sleeps until `snoozedUntil`. */
+  | 'SNOOZED'
   /** It was taken back. */
   | 'UNARCHIVED'
   /** It was marked unread. */
-  | 'UNREAD';
+  | 'UNREAD'
+  /** It is back, unread and unseen. */
+  | 'WOKEN';
 
 /** Why an item left the inbox for good. */
 export type ItemGoneReason =
@@ -294,7 +298,7 @@ export type TemplateVariable = {
   value: string;
 };
 
-export type CountsFragment = { unread: number, unseen: number };
+export type CountsFragment = { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> };
 
 export type ItemLineFragment = { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null };
 
@@ -306,9 +310,10 @@ export type InboxChangesSubscriptionVariables = Exact<{
 export type InboxChangesSubscription = { inboxChanges:
     | { __typename: 'InboxCaughtUp', rev: string }
     | { __typename: 'InboxLagged', rev: string, lagReason: InboxLagReason }
-    | { __typename: 'InboxSnapshot', rev: string, hasMore: boolean, counts: { unread: number, unseen: number }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> }
-    | { __typename: 'ItemChanged', rev: string, change: ItemChange, counts: { unread: number, unseen: number }, item: { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null } }
-    | { __typename: 'ItemGone', rev: string, itemId: string, reason: ItemGoneReason, counts: { unread: number, unseen: number } }
+    | { __typename: 'InboxSnapshot', rev: string, hasMore: boolean, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> }
+    | { __typename: 'ItemChanged', rev: string, change: ItemChange, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, item: { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null } }
+    | { __typename: 'ItemGone', rev: string, itemId: string, reason: ItemGoneReason, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
+    | { __typename: 'ItemsChanged', rev: string, change: ItemChange, itemIds: Array<string>, at: string, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
    };
 
 export type InboxPageQueryVariables = Exact<{
@@ -323,14 +328,14 @@ export type InboxPageQuery = { inbox: { edges: Array<{ node: { content: string, 
 export type InboxCountsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type InboxCountsQuery = { inboxCounts: { unread: number, unseen: number } };
+export type InboxCountsQuery = { inboxCounts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } };
 
 export type MarkItemsReadMutationVariables = Exact<{
   ids: Array<string | number> | string | number;
 }>;
 
 
-export type MarkItemsReadMutation = { markItemsRead: { rev: string, counts: { unread: number, unseen: number }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> } };
+export type MarkItemsReadMutation = { markItemsRead: { rev: string, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> } };
 
 export type PushChannelMessageMutationVariables = Exact<{
   input: PushChannelMessageInput;
@@ -386,6 +391,16 @@ export const CountsFragmentDoc = new TypedDocumentString(`
     fragment Counts on InboxCounts {
   unread
   unseen
+  byMsgType {
+    msgType
+    unread
+    unseen
+  }
+  byApp {
+    appId
+    unread
+    unseen
+  }
 }
     `, {"fragmentName":"Counts"}) as unknown as TypedDocumentString<CountsFragment, unknown>;
 export const ItemLineFragmentDoc = new TypedDocumentString(`
@@ -428,6 +443,15 @@ export const InboxChangesDocument = new TypedDocumentString(`
         ...ItemLine
       }
     }
+    ... on ItemsChanged {
+      rev
+      change
+      itemIds
+      at
+      counts {
+        ...Counts
+      }
+    }
     ... on ItemGone {
       rev
       itemId
@@ -448,6 +472,16 @@ export const InboxChangesDocument = new TypedDocumentString(`
     fragment Counts on InboxCounts {
   unread
   unseen
+  byMsgType {
+    msgType
+    unread
+    unseen
+  }
+  byApp {
+    appId
+    unread
+    unseen
+  }
 }
 fragment ItemLine on InboxItem {
   id
@@ -501,6 +535,16 @@ export const InboxCountsDocument = new TypedDocumentString(`
     fragment Counts on InboxCounts {
   unread
   unseen
+  byMsgType {
+    msgType
+    unread
+    unseen
+  }
+  byApp {
+    appId
+    unread
+    unseen
+  }
 }`) as unknown as TypedDocumentString<InboxCountsQuery, InboxCountsQueryVariables>;
 export const MarkItemsReadDocument = new TypedDocumentString(`
     mutation MarkItemsRead($ids: [ID!]!) {
@@ -517,6 +561,16 @@ export const MarkItemsReadDocument = new TypedDocumentString(`
     fragment Counts on InboxCounts {
   unread
   unseen
+  byMsgType {
+    msgType
+    unread
+    unseen
+  }
+  byApp {
+    appId
+    unread
+    unseen
+  }
 }
 fragment ItemLine on InboxItem {
   id

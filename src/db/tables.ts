@@ -355,6 +355,8 @@ export const inboxes = pgTable('inboxes', {
   rev: bigint('rev', { mode: 'number' }).notNull().default(0),
   unread: integer('unread').notNull().default(0),
   unseen: integer('unseen').notNull().default(0),
+  /** The same by type and app: `u/<msgType>/<appId>` and `s/<msgType>/<appId>` → how many; 0 is as good as none. */
+  facets: jsonb('facets').$type<Record<string, number>>().notNull().default({}),
   /** The last broadcast that has become an item here. Null: none yet, and the first is the one after the user's creation. */
   broadcastCursor: bigint('broadcast_cursor', { mode: 'number' }),
 })
@@ -365,18 +367,22 @@ export const items = pgTable(
   {
     userCode: text('user_code').notNull(),
     messageId: uuid('message_id').notNull(),
-    /** The inbox's rev when this item last changed: what a subscriber resumes by. */
+    /** The inbox's rev when this item last changed: what a subscriber resumes by. Items that one act changed share it. */
     rev: bigint('rev', { mode: 'number' }).notNull(),
-    /** The inbox's rev when this item came. */
+    /** The inbox's rev when this item came: no other item's. */
     createdRev: bigint('created_rev', { mode: 'number' }).notNull(),
     /** What the last change was. */
     change: text('change').$type<ItemChange>().notNull().default('new'),
+    /** When that was. Null: when it came. */
+    changedAt: time('changed_at'),
     appId: text('app_id').notNull(),
     msgType: text('msg_type').notNull(),
     createdAt: createdAt(),
     seenAt: time('seen_at'),
     readAt: time('read_at'),
     archivedAt: time('archived_at'),
+    /** While it is set the item sleeps, unless it is gone. An archived one never does. */
+    snoozedUntil: time('snoozed_until'),
     /** Set when the person deleted it or the app recalled it: a tombstone, so that other devices learn of it. */
     deletedAt: time('deleted_at'),
   },
@@ -387,10 +393,24 @@ export const items = pgTable(
       .on(t.userCode, t.createdRev.desc().nullsFirst())
       .where(sql`deleted_at is null`),
     index('items_message').on(t.messageId),
+    // Whom to wake.
+    index('items_snoozed')
+      .on(t.snoozedUntil)
+      .where(sql`snoozed_until is not null and deleted_at is null`),
   ],
 )
 
-export type ItemChange = 'new' | 'seen' | 'read' | 'unread' | 'archived' | 'unarchived' | 'deleted' | 'recalled'
+export type ItemChange =
+  | 'new'
+  | 'seen'
+  | 'read'
+  | 'unread'
+  | 'archived'
+  | 'unarchived'
+  | 'snoozed'
+  | 'woken'
+  | 'deleted'
+  | 'recalled'
 
 /** One row a push to all on the site channel. `seq` follows commit order, so that a cursor on it skips nothing. */
 export const broadcasts = pgTable(

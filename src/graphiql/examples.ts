@@ -87,6 +87,24 @@ export const examples: Example[] = [
         text
       }
     }
+    ... on ItemsChanged {
+      change
+      rev
+      itemIds
+      counts {
+        unread
+        unseen
+      }
+    }
+    ... on ItemGone {
+      reason
+      rev
+      itemId
+      counts {
+        unread
+        unseen
+      }
+    }
     ... on InboxCaughtUp {
       rev
     }
@@ -113,6 +131,10 @@ export const examples: Example[] = [
   inboxCounts {
     unread
     unseen
+    byApp {
+      appId
+      unread
+    }
   }
 }`,
   },

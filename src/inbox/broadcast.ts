@@ -6,6 +6,7 @@
 import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { query, texts, type Db } from '../db/client.ts'
+import { addUp, setCounts } from './counts.ts'
 
 /** About how many items one statement makes, for all its people together: it holds their inboxes meanwhile. */
 const ITEMS_AT_ONCE = 5_000
@@ -95,21 +96,27 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
         select wanted.*, wanted.rev + row_number() over (partition by wanted.user_code order by wanted.seq) as next_rev
         from wanted join standing on standing.seq = wanted.seq
       ),
-      copied as (
+      changed as (
         insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, created_at)
         select user_code, message_id, next_rev, next_rev, app_id, msg_type, created_at from missing
+        returning user_code, app_id, msg_type, 1 as unread_by, 1 as unseen_by
+      ),
+      ${addUp},
+      past as (
+        select user_code, count(*)::int as looked_at, max(seq) as seq
+        from wanted
+        group by user_code
       ),
       total as (
-        select wanted.user_code, count(*)::int as looked_at, count(standing.seq)::int as items, max(wanted.seq) as seq
-        from wanted left join standing on standing.seq = wanted.seq
-        group by wanted.user_code
+        select past.user_code, looked_at, seq, coalesce(items, 0) as items, coalesce(unread_by, 0) as unread_by,
+          coalesce(unseen_by, 0) as unseen_by, coalesce(facets, '{}') as facets
+        from past left join added on added.user_code = past.user_code
       )
       update inboxes
-      set rev = inboxes.rev + total.items, unread = inboxes.unread + total.items, unseen = inboxes.unseen + total.items,
-        broadcast_cursor = total.seq
-      from total
-      where inboxes.user_code = total.user_code
-      returning inboxes.user_code as "userCode", total.looked_at as "lookedAt", total.items as copied`,
+      set rev = inboxes.rev + added.items, broadcast_cursor = added.seq, ${setCounts}
+      from total as added
+      where inboxes.user_code = added.user_code
+      returning inboxes.user_code as "userCode", added.looked_at as "lookedAt", added.items as copied`,
   )
 }
 

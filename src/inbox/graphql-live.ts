@@ -17,6 +17,8 @@ const ItemChangeEnum = builder.enumType('ItemChange', {
     UNREAD: { value: 'unread', description: 'It was marked unread.' },
     ARCHIVED: { value: 'archived', description: 'It was put away.' },
     UNARCHIVED: { value: 'unarchived', description: 'It was taken back.' },
+    SNOOZED: { value: 'snoozed', description: 'It sleeps until `snoozedUntil`.' },
+    WOKEN: { value: 'woken', description: 'It is back, unread and unseen.' },
     DELETED: { value: 'deleted', description: 'It was deleted.' },
     RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
   } as const,
@@ -49,6 +51,31 @@ const Changed = builder.objectRef<EventOf<'ItemChanged'>>('ItemChanged').impleme
     }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
     item: t.expose('item', { type: ItemRef, description: 'The item as it stands.' }),
+  }),
+})
+
+const ItemsChanged = builder.objectRef<EventOf<'ItemsChanged'>>('ItemsChanged').implement({
+  description:
+    'Several items changed by one act; also several that are gone. The same happened to each, at the same time.',
+  fields: (t) => ({
+    rev: t.expose('rev', { type: 'Rev', description: 'Resume after this.' }),
+    change: t.field({
+      type: ItemChangeEnum,
+      description: 'What happened to them.',
+      resolve: ({ change }) => change.change,
+    }),
+    itemIds: t.globalIDList({
+      description: 'Their global ids, newest first.',
+      resolve: ({ change: { userCode, messageIds } }) =>
+        messageIds.map((messageId) => ({ type: 'InboxItem', id: itemKey({ messageId, userCode }) })),
+    }),
+    at: t.field({
+      type: 'DateTime',
+      description:
+        'When. After READ, SEEN or ARCHIVED: what `readAt`, `seenAt` or `archivedAt` has become where it was null.',
+      resolve: ({ change }) => change.changedAt,
+    }),
+    counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
   }),
 })
 
@@ -99,7 +126,7 @@ const CaughtUp = builder.objectRef<EventOf<'InboxCaughtUp'>>('InboxCaughtUp').im
 
 const InboxChange = builder.unionType('InboxChange', {
   description: 'What a subscriber is told. Every kind carries the rev to resume after.',
-  types: [Snapshot, Changed, Gone, Lagged, CaughtUp],
+  types: [Snapshot, Changed, ItemsChanged, Gone, Lagged, CaughtUp],
   resolveType: ({ type }) => type,
 })
 

@@ -5,7 +5,8 @@ import { checkText } from '../check.ts'
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { upToDate } from './broadcast.ts'
-import { item, itemsByIds, page, stateOf, type Counts, type InboxState, type Item } from './inbox.ts'
+import { countsBy, nothingCounted, type Counts } from './counts.ts'
+import { item, itemsByIds, page, stateOf, type InboxState, type Item } from './inbox.ts'
 import { mark, type acts, type Which } from './mark.ts'
 import { formatRev, readRev } from './rev.ts'
 import { isSearchable, SEARCH_LIMIT, SEARCHED_ITEMS, WORDS_LIMIT } from './search.ts'
@@ -24,11 +25,39 @@ builder.scalarType('Rev', {
   },
 })
 
+const TypeCounts = builder.objectRef<ReturnType<typeof countsBy>[number]>('InboxTypeCounts').implement({
+  description: 'The counts of one type of message.',
+  fields: (t) => ({
+    msgType: t.exposeString('name', { description: 'The type.' }),
+    unread: t.exposeInt('unread', { description: 'Items not read.' }),
+    unseen: t.exposeInt('unseen', { description: 'Items not even seen in a list.' }),
+  }),
+})
+
+const AppCounts = builder.objectRef<ReturnType<typeof countsBy>[number]>('InboxAppCounts').implement({
+  description: 'The counts of what one app pushed.',
+  fields: (t) => ({
+    appId: t.exposeString('name', { description: 'The app.' }),
+    unread: t.exposeInt('unread', { description: 'Items not read.' }),
+    unseen: t.exposeInt('unseen', { description: 'Items not even seen in a list.' }),
+  }),
+})
+
 export const CountsRef = builder.objectRef<Counts>('InboxCounts').implement({
   description: 'What a badge shows. Exact: kept in the same transaction as the items. Archived items are in neither.',
   fields: (t) => ({
     unread: t.exposeInt('unread', { description: 'Items not read.' }),
     unseen: t.exposeInt('unseen', { description: 'Items not even seen in a list.' }),
+    byMsgType: t.field({
+      type: [TypeCounts],
+      description: 'The same by type, without those of which nothing counts.',
+      resolve: (counts) => countsBy('msgType', counts),
+    }),
+    byApp: t.field({
+      type: [AppCounts],
+      description: 'The same by app, without those of which nothing counts.',
+      resolve: (counts) => countsBy('appId', counts),
+    }),
   }),
 })
 
@@ -157,7 +186,7 @@ builder.queryField('inboxCounts', (t) =>
     resolve: async (_root, _args, context) => {
       const user = viewerUser(context)
       await upToDate(context.posthouse, user)
-      return (await stateOf(context.posthouse.db, user))?.counts ?? { unread: 0, unseen: 0 }
+      return (await stateOf(context.posthouse.db, user))?.counts ?? nothingCounted
     },
   }),
 )

@@ -3,15 +3,13 @@
  *
  * Every change to a user's items happens under the lock of the user's inbox row and raises its `rev`, so that within a
  * user the order of commits is the order of revs, and nothing that was committed can appear behind a reader's back.
- * Every changed item gets a rev of its own. Counts change by what the same statement really changed, never by
- * recounting: a statement that waited for the lock still sees other rows as of its start.
+ * An item comes at a rev of its own; items that one act changes share one. How the counts change: counts.ts.
  */
 import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
+import { facetPlus, unreadFacet, unseenFacet, type Counts } from './counts.ts'
 import { says, stretches } from './search.ts'
-
-export type Counts = { unread: number; unseen: number }
 
 export type Item = {
   userCode: string
@@ -19,6 +17,8 @@ export type Item = {
   rev: number
   createdRev: number
   change: ItemChange
+  /** When that was. */
+  changedAt: Date
   appId: string
   msgType: string
   createdAt: Date
@@ -37,19 +37,26 @@ export type Item = {
 /** An inbox at one instant. */
 export type InboxState = { id: string; rev: number; counts: Counts }
 
+/** One more in a facet. Its name comes from one row, so that it is made once a statement, not once an inbox. */
+const oneMore = (facet: SQL) => facetPlus(sql`inbox.facets`, sql`(select ${facet} from facet)`, sql`1`)
+
 /**
  * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of `:people`
  * (user codes, each once). Expects a CTE `message (id, app_id, msg_type)` of at most one row; nothing happens without.
  * Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
  */
 export const putItems = sql`
+  facet as materialized (
+    select ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen from message
+  ),
   raised as (
-    insert into inboxes as inbox (user_code, rev, unread, unseen)
-    select person, 1, 1, 1
-    from message, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as given(person)
+    insert into inboxes as inbox (user_code, rev, unread, unseen, facets)
+    select person, 1, 1, 1, jsonb_build_object(facet.unread, 1, facet.unseen, 1)
+    from facet, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as given(person)
     order by person
     on conflict (user_code) do update
-      set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1
+      set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1,
+        facets = inbox.facets || jsonb_build_object(${oneMore(sql`unread`)}, ${oneMore(sql`unseen`)})
     returning user_code, rev
   ),
   put_items as (
@@ -62,7 +69,7 @@ export const putItems = sql`
 /** The columns of an `Item`, for a query that names `items`, `messages` and `contents`. */
 const itemColumns = sql`
   items.user_code as "userCode", items.message_id as "messageId", items.rev, items.created_rev as "createdRev",
-  items.change, items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
+  items.change, coalesce(items.changed_at, items.created_at) as "changedAt", items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
   items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt",
   items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
   messages.sender_name as "senderName", messages.business_id as "businessId", messages.priority`
@@ -71,14 +78,14 @@ const itemJoins = sql`
   join messages on messages.id = items.message_id
   join contents on contents.message_id = items.message_id and contents.kind = 'site'`
 
-type StateRow = { inboxId: string; inboxRev: number; unread: number; unseen: number }
+type StateRow = { inboxId: string; inboxRev: number } & Counts
 
 /** Inbox columns before those of at most some items: one statement, so that rev, counts and items are of one instant. */
 async function stateWith<Found extends Item>(db: Db, user: string, items: SQL, order: SQL) {
   const rows = await query<StateRow & Found>(
     db,
     sql`
-      select inbox.id as "inboxId", inbox.rev as "inboxRev", inbox.unread, inbox.unseen, item.*
+      select inbox.id as "inboxId", inbox.rev as "inboxRev", inbox.unread, inbox.unseen, inbox.facets, item.*
       from inboxes as inbox
       left join lateral (${items}) as item on true
       where inbox.user_code = ${user}
@@ -86,11 +93,8 @@ async function stateWith<Found extends Item>(db: Db, user: string, items: SQL, o
   )
   const [first] = rows
   if (first === undefined) return undefined
-  const state: InboxState = {
-    id: first.inboxId,
-    rev: first.inboxRev,
-    counts: { unread: first.unread, unseen: first.unseen },
-  }
+  const { inboxId: id, inboxRev: rev, unread, unseen, facets } = first
+  const state: InboxState = { id, rev, counts: { unread, unseen, facets } }
   return { state, items: first.messageId === null ? [] : (rows as Found[]) }
 }
 
@@ -98,18 +102,19 @@ async function stateWith<Found extends Item>(db: Db, user: string, items: SQL, o
 export async function stateOf(db: Db, user: string): Promise<InboxState | undefined> {
   const [row] = await query<Omit<InboxState, 'counts'> & Counts>(
     db,
-    sql`select id, rev, unread, unseen from inboxes where user_code = ${user}`,
+    sql`select id, rev, unread, unseen, facets from inboxes where user_code = ${user}`,
   )
   if (row === undefined) return undefined
-  const { id, rev, unread, unseen } = row
-  return { id, rev, counts: { unread, unseen } }
+  const { id, rev, ...counts } = row
+  return { id, rev, counts }
 }
 
-/** What happened at one rev: an item came, or changed. The item is as it stands now. */
-export type Change = Item & { at: number; isNew: boolean }
+/** What happened at one rev: an item came, or some changed. `messageIds`: all of them; the item is one, as it stands now. */
+export type Change = Item & { at: number; isNew: boolean; messageIds: string[] }
 
 /**
- * What happened after `rev`, in order, at most `limit`; with the state of that instant.
+ * What happened after `rev`, in order, of about `limit` items; with the state of that instant. There may be more if they
+ * are so many. A rev is never cut in two (`with ties`), so that whoever resumes after one has all of it.
  * An item that came and then changed happens twice: new at the rev at which it came, changed at the rev it has now. So
  * what a rev says does not depend on when, or in how many steps, it is read, and nobody misses or doubles a new item.
  */
@@ -118,23 +123,28 @@ export function since(db: Db, user: string, rev: number, limit: number) {
     db,
     user,
     sql`
-      select change.at, change.is_new as "isNew", ${itemColumns}
+      select change.at, change.is_new as "isNew", change.message_ids as "messageIds", ${itemColumns}
       from (
-        (
-          select message_id, created_rev as at, true as is_new
+        select at, is_new, (array_agg(message_id))[1] as message_id,
+          jsonb_agg(replace(message_id::text, '-', '') order by created_rev desc) as message_ids
+        from (
+          (
+          select message_id, created_rev, created_rev as at, true as is_new
           from items
           where user_code = inbox.user_code and created_rev > ${rev} and deleted_at is null
           order by created_rev
           limit ${limit}
         ) union all (
-          select message_id, rev as at, false as is_new
+          select message_id, created_rev, rev as at, false as is_new
           from items
           where user_code = inbox.user_code and rev > ${rev} and rev > created_rev
           order by rev
-          limit ${limit}
-        )
-        order by at
-        limit ${limit}
+          fetch first ${limit} rows with ties
+          )
+          order by at
+          fetch first ${limit} rows with ties
+        ) as step
+        group by at, is_new
       ) as change
       join items on items.user_code = inbox.user_code and items.message_id = change.message_id ${itemJoins}`,
     sql`item.at`,

@@ -18,7 +18,7 @@ import { formatRev, readRev } from './rev.ts'
 const BEAT_MS = 2_000
 /** Users asked about in one statement. */
 const USERS_AT_ONCE = 1_000
-/** Changes read in one statement. */
+/** Items whose changes are read in one statement. */
 const CHANGES_AT_ONCE = 100
 /** A subscriber further behind than this gets a fresh snapshot: cheaper for both sides than the changes one by one. */
 const TOO_FAR_BEHIND = 500
@@ -31,6 +31,7 @@ const RETRY_MS = 500
 export type InboxEvent =
   | { type: 'InboxSnapshot'; state: InboxState; items: Item[]; hasMore: boolean; rev: string }
   | { type: 'ItemChanged'; state: InboxState; item: Change; rev: string }
+  | { type: 'ItemsChanged'; state: InboxState; change: Change; rev: string }
   | { type: 'ItemGone'; state: InboxState; item: GoneItem; reason: 'deleted' | 'recalled'; rev: string }
   | { type: 'InboxLagged'; why: 'tooFarBehind' | 'ahead'; rev: string }
   | { type: 'InboxCaughtUp'; rev: string }
@@ -214,7 +215,8 @@ export async function* changes(
       continue
     }
     for (const item of items) yield eventOf(state, item)
-    if (items.length === CHANGES_AT_ONCE) {
+    const count = items.reduce((sum, { messageIds }) => sum + messageIds.length, 0)
+    if (count >= CHANGES_AT_ONCE) {
       reached = items.at(-1)?.at ?? from
       continue
     }
@@ -260,6 +262,7 @@ async function takeSnapshot(db: Db, user: string) {
 
 function eventOf(state: InboxState, item: Change): InboxEvent {
   const rev = formatRev(state, item.at)
+  if (item.messageIds.length > 1) return { type: 'ItemsChanged', state, change: item, rev }
   if (item.deletedAt === null) return { type: 'ItemChanged', state, item, rev }
   const { messageId, userCode, change } = item
   const reason = change === 'recalled' ? 'recalled' : 'deleted'

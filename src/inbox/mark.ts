@@ -1,61 +1,35 @@
-/** What a person does to items. Each is one statement, does nothing to items already so, and reaches every device. */
+/**
+ * What a person does to items. Each is one statement, does nothing to items already so, and reaches every device. What it
+ * changes shares a rev, and is told as one event. How that moves the counts follows from the items before and after.
+ */
 import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
+import { addUp, setCounts, unreadIn, unseenIn, type Counts } from './counts.ts'
 import type { InboxState } from './inbox.ts'
 
 type Act = {
+  change: ItemChange
   /** Which items it changes at all. */
   when: SQL
   set: SQL
-  /** What it adds to the counts, by the item as it was: an item counts as unread, and unseen, while not archived. */
-  unread: SQL
-  unseen: SQL
 }
 
-const counted = sql`target.archived_at is null`
-const wasUnread = sql`(${counted} and target.read_at is null)::int`
-const wasUnseen = sql`(${counted} and target.seen_at is null)::int`
-const nothing = sql`0`
-
-export const acts: Record<Exclude<ItemChange, 'new' | 'recalled'>, Act> = {
-  seen: {
-    when: sql`target.seen_at is null`,
-    set: sql`seen_at = now()`,
-    unread: nothing,
-    unseen: sql`- ${wasUnseen}`,
-  },
+export const acts = {
+  seen: { change: 'seen', when: sql`target.seen_at is null`, set: sql`seen_at = now()` },
   read: {
+    change: 'read',
     when: sql`target.read_at is null`,
     set: sql`read_at = now(), seen_at = coalesce(items.seen_at, now())`,
-    unread: sql`- ${wasUnread}`,
-    unseen: sql`- ${wasUnseen}`,
   },
-  unread: {
-    when: sql`target.read_at is not null`,
-    set: sql`read_at = null`,
-    unread: sql`(${counted})::int`,
-    unseen: nothing,
-  },
-  archived: {
-    when: sql`target.archived_at is null`,
-    set: sql`archived_at = now()`,
-    unread: sql`- ${wasUnread}`,
-    unseen: sql`- ${wasUnseen}`,
-  },
-  unarchived: {
-    when: sql`target.archived_at is not null`,
-    set: sql`archived_at = null`,
-    unread: sql`(target.read_at is null)::int`,
-    unseen: sql`(target.seen_at is null)::int`,
-  },
-  deleted: {
-    when: sql`true`,
-    set: sql`deleted_at = now()`,
-    unread: sql`- ${wasUnread}`,
-    unseen: sql`- ${wasUnseen}`,
-  },
-}
+  unread: { change: 'unread', when: sql`target.read_at is not null`, set: sql`read_at = null` },
+  archived: { change: 'archived', when: sql`target.archived_at is null`, set: sql`archived_at = now()` },
+  unarchived: { change: 'unarchived', when: sql`target.archived_at is not null`, set: sql`archived_at = null` },
+  deleted: { change: 'deleted', when: sql`true`, set: sql`deleted_at = now()` },
+} satisfies Record<string, Act>
+
+/** Items that share a rev: what happens at one rev is read and told as a whole. */
+const ITEMS_PER_REV = 1_000
 
 /** Which items: named ones, or all that came up to a rev (what comes meanwhile stays as it is). */
 export type Which = { messageIds: string[] } | { upTo: number }
@@ -70,16 +44,16 @@ export async function mark(
   act: keyof typeof acts,
   which: Which,
 ): Promise<{ state: InboxState; changed: string[] } | undefined> {
-  const { when, set, unread, unseen } = acts[act]
+  const { change, when, set } = acts[act]
   const those =
     'upTo' in which
       ? sql`items.created_rev <= ${which.upTo}`
       : sql`items.message_id = any(${texts(which.messageIds)}::uuid[])`
-  const [row] = await query<{ id: string; rev: number; unread: number; unseen: number; changed: string[] | null }>(
+  const [row] = await query<{ id: string; rev: number; changed: string[] | null } & Counts>(
     db,
     sql`
       with inbox as (
-        select user_code, id, rev, unread, unseen from inboxes where user_code = ${user} for update
+        select user_code, id, rev, unread, unseen, facets from inboxes where user_code = ${user} for update
       ),
       locked as (
         select items.*
@@ -88,37 +62,36 @@ export async function mark(
         for update of items
       ),
       target as (
-        select target.*, inbox.rev + row_number() over (order by target.created_rev) as next_rev,
-          ${unread} as unread_by, ${unseen} as unseen_by
+        select target.*, inbox.rev + (row_number() over (order by target.created_rev) - 1) / ${ITEMS_PER_REV} + 1 as next_rev
         from locked as target, inbox
         where ${when}
       ),
       changed as (
         update items
-        set rev = target.next_rev, change = ${act}, ${set}
+        set rev = target.next_rev, change = ${change}, changed_at = now(), ${set}
         from target
         where items.user_code = target.user_code and items.message_id = target.message_id
-        returning items.message_id
+        returning items.user_code, items.message_id, items.msg_type, items.app_id, items.rev,
+          ${unreadIn(sql`items`)} - ${unreadIn(sql`target`)} as unread_by,
+          ${unseenIn(sql`items`)} - ${unseenIn(sql`target`)} as unseen_by
       ),
-      total as (
-        select count(*)::int as items, coalesce(sum(unread_by), 0)::int as unread_by,
-          coalesce(sum(unseen_by), 0)::int as unseen_by
-        from target
-      ),
+      ${addUp},
       raised as (
         update inboxes
-        set rev = inboxes.rev + total.items, unread = inboxes.unread + total.unread_by,
-          unseen = inboxes.unseen + total.unseen_by
-        from total
-        where inboxes.user_code = ${user} and total.items > 0
-        returning inboxes.rev
+        set rev = (select max(rev) from changed), ${setCounts}
+        from added
+        where inboxes.user_code = added.user_code
+        returning inboxes.user_code, inboxes.rev, inboxes.unread, inboxes.unseen, inboxes.facets
       )
-      select inbox.id, inbox.rev + total.items as rev, inbox.unread + total.unread_by as unread,
-        inbox.unseen + total.unseen_by as unseen,
+      select inbox.id, now_is.rev, now_is.unread, now_is.unseen, now_is.facets,
         (select jsonb_agg(replace(message_id::text, '-', '')) from changed) as changed
-      from inbox, total`,
+      from inbox, lateral (
+        select rev, unread, unseen, facets from raised
+        union all
+        select inbox.rev, inbox.unread, inbox.unseen, inbox.facets where not exists (select from raised)
+      ) as now_is`,
   )
   if (row === undefined) return undefined
-  const { id, rev, unread: unreadNow, unseen: unseenNow, changed } = row
-  return { state: { id, rev, counts: { unread: unreadNow, unseen: unseenNow } }, changed: changed ?? [] }
+  const { id, rev, changed, ...counts } = row
+  return { state: { id, rev, counts }, changed: changed ?? [] }
 }

@@ -5,6 +5,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { json, query, type Db } from '../db/client.ts'
+import { facetPlus, isKept, unreadFacet, unseenFacet } from './counts.ts'
 
 /** Inboxes that one statement locks: their people wait for it with whatever they do. */
 const INBOXES_AT_ONCE = 500
@@ -69,15 +70,19 @@ async function takeFrom(db: Db, places: Place[]): Promise<string[]> {
       ),
       changed as (
         update items
-        set rev = inbox.rev + 1, change = 'recalled', deleted_at = now()
+        set rev = inbox.rev + 1, change = 'recalled', changed_at = now(), deleted_at = now()
         from inbox
         where items.user_code = inbox.user_code and items.created_rev = inbox.created_rev and items.deleted_at is null
-        returning items.user_code, items.rev,
-          (items.archived_at is null and items.read_at is null)::int as was_unread,
-          (items.archived_at is null and items.seen_at is null)::int as was_unseen
+        returning items.user_code, items.rev, items.msg_type, items.app_id,
+          - (items.read_at is null and ${isKept(sql`items`)})::int as unread_by,
+          - (items.seen_at is null and ${isKept(sql`items`)})::int as unseen_by
       )
       update inboxes
-      set rev = changed.rev, unread = inboxes.unread - was_unread, unseen = inboxes.unseen - was_unseen
+      set rev = changed.rev, unread = inboxes.unread + unread_by, unseen = inboxes.unseen + unseen_by,
+        facets = inboxes.facets || jsonb_build_object(
+          ${facetPlus(sql`inboxes.facets`, unreadFacet(sql`changed`), sql`unread_by`)},
+          ${facetPlus(sql`inboxes.facets`, unseenFacet(sql`changed`), sql`unseen_by`)}
+        )
       from changed
       where inboxes.user_code = changed.user_code
       returning inboxes.user_code as "userCode"`,

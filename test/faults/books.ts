@@ -83,7 +83,7 @@ async function miscounted(db: Db): Promise<string[]> {
       group by inboxes.user_code, inboxes.unread, inboxes.unseen, inboxes.rev
       having inboxes.unread <> count(*) filter (where read_at is null and archived_at is null and deleted_at is null)
         or inboxes.unseen <> count(*) filter (where seen_at is null and archived_at is null and deleted_at is null)
-        or inboxes.rev < max(items.rev) or count(items.rev) <> count(distinct items.rev)`,
+        or inboxes.rev < max(items.rev) or count(items.rev) <> count(distinct items.created_rev)`,
   )
   return rows.map(({ userCode }) => `the counts of ${userCode} are not those of the items`)
 }

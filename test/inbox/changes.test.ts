@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Client } from 'graphql-ws'
-import { run } from '../kit/posthouse.ts'
+import { sql } from 'drizzle-orm'
+import { query } from '../../src/db/client.ts'
+import { APP, run } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { changes } from '../../src/inbox/live.ts'
+import { mark } from '../../src/inbox/mark.ts'
 import { POLL, recount, subscribe, subscribeSse, type Event, type Subscriber } from './subscriber.ts'
 
 describe.each(stores)('the changes of an inbox, on $name', (store) => {
@@ -108,7 +111,7 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
         counts: { unread, unseen },
         item: { msgId: id },
       })
-      expect(await recount(posthouse.context.db, user)).toEqual({ unread, unseen })
+      expect(await recount(posthouse.context.db, user)).toMatchObject({ unread, unseen })
     }
   })
 
@@ -128,6 +131,116 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
     expect(await poll(user)).toMatchObject([{ items: [] }, { __typename: 'InboxCaughtUp' }])
   })
 
+  it('tell what one act did to several items as one event, also when they are gone', async () => {
+    const user = 'USER012'
+    const watched = await subscriber(user)
+    await watched.until('InboxCaughtUp')
+    const items = []
+    for (const title of ['一', '二', '三', '四']) {
+      await pushed(user, title)
+      items.unshift((await watched.next()).item!)
+    }
+    const [fourth, third, second, first] = items.map(({ id }) => id)
+    await act(user, 'markItemsSeen', [first!])
+    expect(await watched.next()).toMatchObject({ __typename: 'ItemChanged', change: 'SEEN' })
+    await act(user, 'markItemsRead', [second!, first!, third!])
+    const read = await watched.next()
+    expect(read).toEqual({
+      __typename: 'ItemsChanged',
+      change: 'READ',
+      rev: expect.any(String),
+      itemIds: [third, second, first],
+      at: expect.any(String),
+      counts: await recount(posthouse.context.db, user),
+    })
+    const { data } = await posthouse.graphql(
+      await posthouse.token(user),
+      '{ inbox { edges { node { readAt seenAt } } } }',
+    )
+    expect(data!['inbox'].edges[1].node).toEqual({ readAt: read.at, seenAt: read.at })
+    // Only what changed is named, and one that changed is an event as always.
+    await act(user, 'markItemsUnread', [third!, fourth!])
+    expect(await watched.next()).toMatchObject({ __typename: 'ItemChanged', change: 'UNREAD', item: { id: third } })
+    await act(user, 'deleteItems', [first!, second!])
+    const gone = await watched.next()
+    expect(gone).toMatchObject({
+      __typename: 'ItemsChanged',
+      change: 'DELETED',
+      itemIds: [second, first],
+      counts: { unread: 2, unseen: 1 },
+    })
+    expect(JSON.stringify(gone)).not.toMatch(/一|二/)
+    await act(user, 'deleteItems', [third!])
+    expect(await watched.next()).toMatchObject({ __typename: 'ItemGone', itemId: third })
+  })
+
+  it('leave nothing out and tell nothing twice wherever a reader stops, also amid acts on more items than one read holds', async () => {
+    const user = 'USER013'
+    const [{ rev } = { rev: '' }] = await poll(user)
+    const ids = await Promise.all(Array.from({ length: 130 }, (_, n) => pushed(user, `第 ${n} 条`)))
+    await act(user, 'markItemsRead', ids.slice(0, 120))
+    await act(user, 'archiveItems', ids.slice(90, 125))
+    await act(user, 'markItemsUnread', ids.slice(0, 60))
+    await act(user, 'deleteItems', ids.slice(0, 5))
+    const all = await poll(user, rev)
+    expect(all.slice(125).map(({ __typename, change, itemIds }) => [change ?? __typename, itemIds?.length])).toEqual([
+      ['READ', 30],
+      ['ARCHIVED', 35],
+      ['UNREAD', 55],
+      ['DELETED', 5],
+      ['InboxCaughtUp', undefined],
+    ])
+    expect(all.at(-2)?.counts).toEqual(await recount(posthouse.context.db, user))
+    for (const [at, event] of all.entries()) {
+      if (at < 120) continue
+      expect(await poll(user, event.rev)).toEqual(all.slice(Math.min(at + 1, all.length - 1)))
+    }
+  })
+
+  it('tell an act on more than 1,000 items in several events, whole and in order', async () => {
+    const user = 'USER014'
+    const [, { rev } = { rev: '' }] = await poll(user)
+    const first = await pushed(user, '很多')
+    await query(
+      posthouse.context.db,
+      sql`
+        with copies as (
+          insert into messages (id, app_id, receiver_type, receiver, unresolved, msg_type, priority, due_at, state, request_id)
+          select gen_random_uuid(), ${APP}, 'specified', '{}', '{}', 'notice', 2, now(), 'fanned_out', 'test' from generate_series(2, 2100)
+          returning id
+        ),
+        said as (
+          insert into contents (message_id, channel_id, kind, content)
+          select copies.id, channel_id, kind, content from copies, contents where message_id = ${first}
+        ),
+        put as (
+          insert into items (user_code, message_id, rev, created_rev, app_id, msg_type)
+          select ${user}, id, number, number, ${APP}, 'notice'
+          from (select id, 1 + row_number() over () as number from copies) as numbered
+        )
+        update inboxes set rev = 2100, unread = 2100, unseen = 2100,
+          facets = jsonb_build_object('u/notice/' || ${APP}::text, 2100, 's/notice/' || ${APP}::text, 2100)
+        where user_code = ${user}`,
+    )
+    const from = rev.replace(/\d+$/, '2100')
+    const { errors } = await posthouse.graphql(
+      await posthouse.token(user),
+      `mutation ($upTo: Rev!) { markAllRead(upTo: $upTo) { rev } }`,
+      { upTo: from },
+    )
+    expect(errors).toBeUndefined()
+    const events = await poll(user, from)
+    expect(events.map(({ __typename, rev, itemIds }) => [__typename, rev.split('-')[1], itemIds?.length])).toEqual([
+      ['ItemsChanged', '2101', 1000],
+      ['ItemsChanged', '2102', 1000],
+      ['ItemsChanged', '2103', 100],
+      ['InboxCaughtUp', '2103', undefined],
+    ])
+    expect(new Set(events.flatMap(({ itemIds }) => itemIds ?? [])).size).toBe(2100)
+    expect(events.at(-2)?.counts).toMatchObject({ unread: 0, unseen: 0, byApp: [] })
+    expect(await recount(posthouse.context.db, user)).toMatchObject({ unread: 0, unseen: 0 })
+  })
+
   it('tell of an item as new first, also to one who left between what happened to it', async () => {
     const user = 'USER007'
     const [{ rev } = { rev: '' }] = await poll(user)
@@ -145,10 +258,13 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
       expect(await poll(user, event.rev)).toEqual(all.slice(Math.min(at + 1, all.length - 1)))
   })
 
-  /** Makes so many items and changes all of them so often: each time raises the rev by their number. */
+  /** Makes so many items and changes each of them so often, one by one: each time raises the rev. */
   async function stir(user: string, items: number, times: number): Promise<void> {
     const ids = await Promise.all(Array.from({ length: items }, (_, n) => pushed(user, `反复 ${n}`)))
-    for (let n = 0; n < times; n++) await act(user, n % 2 === 0 ? 'markItemsRead' : 'markItemsUnread', ids)
+    const { db } = posthouse.context
+    for (let n = 0; n < times; n++)
+      for (const id of ids) await mark(db, user, n % 2 === 0 ? 'read' : 'unread', { messageIds: [id] })
+    posthouse.context.hints.send({ kind: 'inbox', users: [user] })
   }
 
   it('start anew with one who is more than 500 behind, and with one who is ahead', async () => {

@@ -2,24 +2,38 @@
 import { sql } from 'drizzle-orm'
 import type { Client } from 'graphql-ws'
 import { query, type Db } from '../../src/db/client.ts'
+import { countsBy } from '../../src/inbox/counts.ts'
+import { stateOf, type InboxState } from '../../src/inbox/inbox.ts'
+
+/** As GraphQL tells them; `COUNTS` asks for all of it. */
+export type Counts = {
+  unread: number
+  unseen: number
+  byMsgType: { msgType: string; unread: number; unseen: number }[]
+  byApp: { appId: string; unread: number; unseen: number }[]
+}
+export const COUNTS = 'counts { unread unseen byMsgType { msgType unread unseen } byApp { appId unread unseen } }'
 
 export type Event = {
-  __typename: 'InboxSnapshot' | 'ItemChanged' | 'ItemGone' | 'InboxLagged' | 'InboxCaughtUp'
+  __typename: 'InboxSnapshot' | 'ItemChanged' | 'ItemsChanged' | 'ItemGone' | 'InboxLagged' | 'InboxCaughtUp'
   rev: string
   change?: string
   reason?: string
-  counts?: { unread: number; unseen: number }
+  counts?: Counts
   item?: { id: string; msgId: string; title: string; readAt: string | null }
   items?: { id: string; msgId: string; title: string }[]
   hasMore?: boolean
   itemId?: string
+  itemIds?: string[]
+  at?: string
 }
 
 const EVENT = `
   __typename
-  ... on InboxSnapshot { rev counts { unread unseen } hasMore items { id msgId title } }
-  ... on ItemChanged { rev change counts { unread unseen } item { id msgId title readAt } }
-  ... on ItemGone { rev goneReason: reason counts { unread unseen } itemId }
+  ... on InboxSnapshot { rev ${COUNTS} hasMore items { id msgId title } }
+  ... on ItemChanged { rev change ${COUNTS} item { id msgId title readAt } }
+  ... on ItemsChanged { rev change itemIds at ${COUNTS} }
+  ... on ItemGone { rev goneReason: reason ${COUNTS} itemId }
   ... on InboxLagged { rev lagReason }
   ... on InboxCaughtUp { rev }`
 
@@ -102,21 +116,38 @@ async function* serverSentEvents(response: Response): AsyncGenerator<Result> {
 }
 
 /** What the counts of an inbox must be: counted from its items. */
-export async function recount(db: Db, user: string) {
-  const [row] = await query<{ unread: number; unseen: number }>(
+export async function recount(db: Db, user: string): Promise<Counts> {
+  const rows = await query<{ msgType: string; appId: string; unread: number; unseen: number }>(
     db,
     sql`
-      select count(*) filter (where read_at is null)::int as unread, count(*) filter (where seen_at is null)::int as unseen
-      from items where user_code = ${user} and deleted_at is null and archived_at is null`,
+      select msg_type as "msgType", app_id as "appId",
+        count(*) filter (where read_at is null)::int as unread, count(*) filter (where seen_at is null)::int as unseen
+      from items
+      where user_code = ${user} and deleted_at is null and archived_at is null and snoozed_until is null
+      group by msg_type, app_id`,
   )
-  return row
+  const sum = (some: { unread: number; unseen: number }[]) => ({
+    unread: some.reduce((total, { unread }) => total + unread, 0),
+    unseen: some.reduce((total, { unseen }) => total + unseen, 0),
+  })
+  const by = <Name extends 'msgType' | 'appId'>(name: Name) =>
+    [...new Set(rows.map((row) => row[name]))]
+      .toSorted()
+      .map((one) => ({ [name]: one, ...sum(rows.filter((row) => row[name] === one)) }))
+      .filter(({ unread, unseen }) => unread + unseen > 0)
+  return { ...sum(rows), byMsgType: by('msgType'), byApp: by('appId') } as Counts
 }
 
 /** The counts as the inbox keeps them. */
-export async function storedCounts(db: Db, user: string) {
-  const [row] = await query<{ unread: number; unseen: number }>(
-    db,
-    sql`select unread, unseen from inboxes where user_code = ${user}`,
-  )
-  return row
+export async function storedCounts(db: Db, user: string): Promise<Counts | undefined> {
+  const state = await stateOf(db, user)
+  return state && told(state.counts)
+}
+
+/** Counts as GraphQL tells them. */
+export function told(counts: InboxState['counts']): Counts {
+  const by = (what: 'msgType' | 'appId') =>
+    countsBy(what, counts).map(({ name, unread, unseen }) => ({ [what]: name, unread, unseen }))
+  const { unread, unseen } = counts
+  return { unread, unseen, byMsgType: by('msgType'), byApp: by('appId') } as Counts
 }

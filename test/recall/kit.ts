@@ -118,17 +118,24 @@ export function startCarrying(node: Context, outcome: () => Outcome) {
   return { given, stop: () => worker.stop() }
 }
 
-/** Users whose counts are not what their items say, or who have two items at one rev. */
+/** Users whose counts are not what their items say, or who have two items that came at one rev. */
 export function wrongInboxes(db: Db): Promise<object[]> {
   return query(
     db,
     sql`
-      select inboxes.user_code, inboxes.unread, inboxes.unseen, inboxes.rev
-      from inboxes left join items on items.user_code = inboxes.user_code
+      select inboxes.user_code, inboxes.unread, inboxes.unseen, inboxes.rev, inboxes.facets
+      from inboxes left join (
+        select user_code, rev, created_rev,
+          read_at is null and deleted_at is null and archived_at is null and snoozed_until is null as is_unread,
+          seen_at is null and deleted_at is null and archived_at is null and snoozed_until is null as is_unseen
+        from items
+      ) as item on item.user_code = inboxes.user_code
       group by inboxes.user_code
-      having inboxes.unread <> count(*) filter (where items.read_at is null and items.deleted_at is null and items.archived_at is null and items.message_id is not null)
-        or inboxes.unseen <> count(*) filter (where items.seen_at is null and items.deleted_at is null and items.archived_at is null and items.message_id is not null)
-        or inboxes.rev < coalesce(max(items.rev), 0)
-        or count(items.rev) <> count(distinct items.rev)`,
+      having inboxes.unread <> count(*) filter (where is_unread)
+        or inboxes.unseen <> count(*) filter (where is_unseen)
+        or inboxes.unread <> coalesce((select sum(value::int) from jsonb_each_text(facets) where key like 'u/%'), 0)
+        or inboxes.unseen <> coalesce((select sum(value::int) from jsonb_each_text(facets) where key like 's/%'), 0)
+        or inboxes.rev < coalesce(max(item.rev), 0)
+        or count(item.created_rev) <> count(distinct item.created_rev)`,
   )
 }

@@ -1,5 +1,7 @@
+import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { query, texts, type Db } from '../../src/db/client.ts'
 import { eventually, run } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { recount, storedCounts, subscribe, subscribeSse, type Event, type Subscriber } from '../inbox/subscriber.ts'
@@ -21,6 +23,18 @@ type Step =
       which: number
     }
   | { kind: 'leave'; subscriber: number; read: number; transport: 'WebSocket' | 'SSE' }
+
+/** The message in an item's global id. */
+const msgIdIn = (id: string) => Buffer.from(id, 'base64').toString().split(':')[1]!
+
+/** What happened last to these items. */
+async function lastChanges(db: Db, user: string, messageIds: string[]): Promise<[string, string][]> {
+  const rows = await query<{ messageId: string; change: string }>(
+    db,
+    sql`select message_id as "messageId", change from items where user_code = ${user} and message_id = any(${texts(messageIds)}::uuid[])`,
+  )
+  return rows.map(({ messageId, change }) => [messageId, change.toUpperCase()])
+}
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('push' as const), to: fc.subarray(USERS, { minLength: 1 }) }) },
@@ -151,14 +165,18 @@ describe.each(stores)('a live inbox has no gaps and no duplicates, on $name', (s
       const news = events.filter(({ change }) => change === 'NEW').map(({ item }) => item!.msgId)
       expect(news.toSorted()).toEqual([...expected.get(user)!].filter((msgId) => !had.has(msgId)).toSorted())
       const revs = events
-        .filter(({ __typename }) => __typename === 'ItemChanged')
+        .filter(({ __typename }) => __typename === 'ItemChanged' || __typename === 'ItemsChanged')
         .map(({ rev }) => Number(rev.split('-')[1]))
       expect(revs).toEqual([...new Set(revs)].toSorted((a, b) => a - b))
       const known = new Set(had)
-      for (const { change, item } of events) {
+      const last = new Map<string, string>()
+      for (const { change, item, itemIds = [] } of events) {
         if (change === 'NEW') known.add(item!.msgId)
         else if (item !== undefined) expect(known).toContain(item.msgId)
+        for (const id of itemIds) expect(known).toContain(msgIdIn(id))
+        if (change !== 'NEW') for (const msgId of item ? [item.msgId] : itemIds.map(msgIdIn)) last.set(msgId, change!)
       }
+      expect(last).toEqual(new Map(await lastChanges(posthouse.context.db, user, [...last.keys()])))
       const truth = await recount(posthouse.context.db, user)
       expect(await storedCounts(posthouse.context.db, user)).toEqual(truth)
       expect(events.findLast(({ counts }) => counts !== undefined)?.counts).toEqual(truth)
