@@ -29,7 +29,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   sample: ['apps', 'directory', 'templates'],
   server: ['apps/authenticate.ts', 'delivery/callbacks.ts', 'graphiql', 'rest', 'schema'],
   metrics: ['delivery/depth.ts'],
-  schema: SLICES.flatMap((slice) => ['', '-live', '-explain', '-recall'].map((part) => `${slice}/graphql${part}.ts`)),
+  schema: SLICES.flatMap((slice) =>
+    ['', '-acts', '-live', '-explain', '-recall'].map((part) => `${slice}/graphql${part}.ts`),
+  ),
   rest: [...SLICES.map((slice) => `${slice}/rest.ts`), 'apps', 'messages/input.ts'],
   graphiql: [],
   // A channel's URL is a setting: delivery knows how it is written, and its provider checks it.

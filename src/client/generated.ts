@@ -88,6 +88,8 @@ export type InboxFilter = {
   senderCode?: string | null | undefined;
   /** Only what came then or later. */
   since?: string | null | undefined;
+  /** true: only sleeping ones; otherwise only those awake. */
+  snoozed?: boolean | null | undefined;
   /** true: only unread ones; false: only read ones. */
   unread?: boolean | null | undefined;
   /** Only what came before then. */
@@ -115,7 +117,7 @@ export type ItemChange =
   | 'RECALLED'
   /** It was seen. */
   | 'SEEN'
-  /** It sleeps until `snoozedUntil`. */
+  /** It sleeps until `snoozedUntil`, out of the inbox, also if it was archived. */
   | 'SNOOZED'
   /** It was taken back. */
   | 'UNARCHIVED'
@@ -300,7 +302,7 @@ export type TemplateVariable = {
 
 export type CountsFragment = { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> };
 
-export type ItemLineFragment = { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null };
+export type ItemLineFragment = { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null };
 
 export type InboxChangesSubscriptionVariables = Exact<{
   after?: string | null | undefined;
@@ -310,10 +312,10 @@ export type InboxChangesSubscriptionVariables = Exact<{
 export type InboxChangesSubscription = { inboxChanges:
     | { __typename: 'InboxCaughtUp', rev: string }
     | { __typename: 'InboxLagged', rev: string, lagReason: InboxLagReason }
-    | { __typename: 'InboxSnapshot', rev: string, hasMore: boolean, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> }
-    | { __typename: 'ItemChanged', rev: string, change: ItemChange, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, item: { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null } }
+    | { __typename: 'InboxSnapshot', rev: string, hasMore: boolean, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null }> }
+    | { __typename: 'ItemChanged', rev: string, change: ItemChange, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, item: { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null } }
     | { __typename: 'ItemGone', rev: string, itemId: string, reason: ItemGoneReason, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
-    | { __typename: 'ItemsChanged', rev: string, change: ItemChange, itemIds: Array<string>, at: string, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
+    | { __typename: 'ItemsChanged', rev: string, change: ItemChange, itemIds: Array<string>, at: string, snoozedUntil: string | null, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
    };
 
 export type InboxPageQueryVariables = Exact<{
@@ -323,7 +325,7 @@ export type InboxPageQueryVariables = Exact<{
 }>;
 
 
-export type InboxPageQuery = { inbox: { edges: Array<{ node: { content: string, id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type InboxPageQuery = { inbox: { edges: Array<{ node: { content: string, id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type InboxCountsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -335,7 +337,7 @@ export type MarkItemsReadMutationVariables = Exact<{
 }>;
 
 
-export type MarkItemsReadMutation = { markItemsRead: { rev: string, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null }> } };
+export type MarkItemsReadMutation = { markItemsRead: { rev: string, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null }> } };
 
 export type PushChannelMessageMutationVariables = Exact<{
   input: PushChannelMessageInput;
@@ -417,6 +419,7 @@ export const ItemLineFragmentDoc = new TypedDocumentString(`
   seenAt
   readAt
   archivedAt
+  snoozedUntil
 }
     `, {"fragmentName":"ItemLine"}) as unknown as TypedDocumentString<ItemLineFragment, unknown>;
 export const InboxChangesDocument = new TypedDocumentString(`
@@ -448,6 +451,7 @@ export const InboxChangesDocument = new TypedDocumentString(`
       change
       itemIds
       at
+      snoozedUntil
       counts {
         ...Counts
       }
@@ -496,6 +500,7 @@ fragment ItemLine on InboxItem {
   seenAt
   readAt
   archivedAt
+  snoozedUntil
 }`) as unknown as TypedDocumentString<InboxChangesSubscription, InboxChangesSubscriptionVariables>;
 export const InboxPageDocument = new TypedDocumentString(`
     query InboxPage($first: Int, $after: String, $filter: InboxFilter) {
@@ -525,6 +530,7 @@ export const InboxPageDocument = new TypedDocumentString(`
   seenAt
   readAt
   archivedAt
+  snoozedUntil
 }`) as unknown as TypedDocumentString<InboxPageQuery, InboxPageQueryVariables>;
 export const InboxCountsDocument = new TypedDocumentString(`
     query InboxCounts {
@@ -585,6 +591,7 @@ fragment ItemLine on InboxItem {
   seenAt
   readAt
   archivedAt
+  snoozedUntil
 }`) as unknown as TypedDocumentString<MarkItemsReadMutation, MarkItemsReadMutationVariables>;
 export const PushChannelMessageDocument = new TypedDocumentString(`
     mutation PushChannelMessage($input: PushChannelMessageInput!) {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import { makeBell, type Bell } from './bell.ts'
 import { carry } from './carry.ts'
+import { wakeItems } from '../inbox/snooze.ts'
 import { fanOutNext } from './fan-out.ts'
 import { renew } from './leases.ts'
 import { LEASE_SECONDS } from './queue.ts'
@@ -18,6 +19,8 @@ const BEAT_MS = 500
 const PAUSE_MS = 1_000
 const RENEW_MS = (LEASE_SECONDS * 1_000) / 3
 const TIDY_MS = 2_000
+/** How late a snoozed item may wake, and a little more. */
+const WAKE_MS = 500
 /** At a stop, attempts under way get so long to end before they are cut off. */
 const DRAIN_MS = 10_000
 
@@ -83,12 +86,19 @@ export function startWorker(context: Context): Worker {
     isRenewing = false
   }
 
+  async function wake(): Promise<boolean> {
+    const users = await wakeItems(db)
+    if (users.length > 0) hints.send({ kind: 'inbox', users })
+    return users.length > 0
+  }
+
   const configured = outbound.map(({ id }) => id)
-  const stopped = makeBell()
-  bells.push(stopped)
+  const waking = makeBell()
   const loops = [
     loop('fan-out', newBell(), BEAT_MS, () => fanOutNext(context)),
     loop('tidying', newBell(), TIDY_MS, async () => (await tidy(db, configured)) > 0),
+    // No hint tells of it: rung only at the stop, so that work elsewhere costs nothing here.
+    loop('waking', waking, WAKE_MS, wake),
     ...carrying.map((one) => one.loop()),
   ]
   const renewing = setInterval(() => void beat(), RENEW_MS)
@@ -97,6 +107,7 @@ export function startWorker(context: Context): Worker {
     async stop() {
       stopping.abort()
       ring()
+      waking.ring()
       await Promise.all(loops)
       const cutOff = setTimeout(() => {
         for (const one of carrying) one.abort()

@@ -17,7 +17,10 @@ const ItemChangeEnum = builder.enumType('ItemChange', {
     UNREAD: { value: 'unread', description: 'It was marked unread.' },
     ARCHIVED: { value: 'archived', description: 'It was put away.' },
     UNARCHIVED: { value: 'unarchived', description: 'It was taken back.' },
-    SNOOZED: { value: 'snoozed', description: 'It sleeps until `snoozedUntil`.' },
+    SNOOZED: {
+      value: 'snoozed',
+      description: 'It sleeps until `snoozedUntil`, out of the inbox, also if it was archived.',
+    },
     WOKEN: { value: 'woken', description: 'It is back, unread and unseen.' },
     DELETED: { value: 'deleted', description: 'It was deleted.' },
     RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
@@ -74,6 +77,12 @@ const ItemsChanged = builder.objectRef<EventOf<'ItemsChanged'>>('ItemsChanged').
       description:
         'When. After READ, SEEN or ARCHIVED: what `readAt`, `seenAt` or `archivedAt` has become where it was null.',
       resolve: ({ change }) => change.changedAt,
+    }),
+    snoozedUntil: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'After SNOOZED: until when.',
+      resolve: ({ change }) => (change.change === 'snoozed' ? change.snoozedUntil : null),
     }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
   }),

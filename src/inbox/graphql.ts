@@ -1,20 +1,16 @@
-/** The inbox in GraphQL: reading it and acting on it. Every field is about the inbox of the user who asks. */
-import { decodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
+/** The inbox in GraphQL: reading it. Every field is about the inbox of the user who asks. */
+import { resolveCursorConnection } from '@pothos/plugin-relay'
 import { GraphQLError } from 'graphql'
 import { checkText } from '../check.ts'
 import { Refusal } from '../errors.ts'
-import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
+import { builder, viewerUser } from '../graphql/builder.ts'
 import { upToDate } from './broadcast.ts'
 import { countsBy, nothingCounted, type Counts } from './counts.ts'
-import { item, itemsByIds, page, stateOf, type InboxState, type Item } from './inbox.ts'
-import { mark, type acts, type Which } from './mark.ts'
-import { formatRev, readRev } from './rev.ts'
+import { item, page, stateOf, type Item } from './inbox.ts'
 import { isSearchable, SEARCH_LIMIT, SEARCHED_ITEMS, WORDS_LIMIT } from './search.ts'
 
 const PAGE = { defaultSize: 20, maxSize: 100 }
-/** Items that one mutation may name. */
-const IDS_LIMIT = 500
-const MSG_ID = /^[0-9a-f]{32}$/
+export const MSG_ID = /^[0-9a-f]{32}$/
 
 builder.scalarType('Rev', {
   description: 'A position in one inbox. Opaque: keep the last one you got, and pass it as `after` to resume.',
@@ -44,7 +40,8 @@ const AppCounts = builder.objectRef<ReturnType<typeof countsBy>[number]>('InboxA
 })
 
 export const CountsRef = builder.objectRef<Counts>('InboxCounts').implement({
-  description: 'What a badge shows. Exact: kept in the same transaction as the items. Archived items are in neither.',
+  description:
+    'What a badge shows. Exact: kept in the same transaction as the items. Archived and sleeping items are in neither.',
   fields: (t) => ({
     unread: t.exposeInt('unread', { description: 'Items not read.' }),
     unseen: t.exposeInt('unseen', { description: 'Items not even seen in a list.' }),
@@ -101,6 +98,11 @@ builder.node(ItemRef, {
       nullable: true,
       description: 'When it was put away; null while in the inbox.',
     }),
+    snoozedUntil: t.expose('snoozedUntil', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Until when it sleeps, out of the inbox; null while awake.',
+    }),
   }),
 })
 
@@ -110,7 +112,7 @@ export function itemKey({ messageId, userCode }: Pick<Item, 'messageId' | 'userC
 }
 
 /** The message in an item's key, if the item is this user's: the key of another's item is a key of nothing. */
-function ownMessageId(key: string, user: string): string | undefined {
+export function ownMessageId(key: string, user: string): string | undefined {
   const messageId = key.slice(0, 32)
   return MSG_ID.test(messageId) && key === itemKey({ messageId, userCode: user }) ? messageId : undefined
 }
@@ -120,6 +122,7 @@ const InboxFilter = builder.inputType('InboxFilter', {
   fields: (t) => ({
     unread: t.boolean({ description: 'true: only unread ones; false: only read ones.' }),
     archived: t.boolean({ description: 'true: only archived ones; otherwise only those in the inbox.' }),
+    snoozed: t.boolean({ description: 'true: only sleeping ones; otherwise only those awake.' }),
     msgType: t.string({ description: 'Only of this type.' }),
     appId: t.string({ description: 'Only from this app.' }),
     senderCode: t.string({ description: 'Only from this sender.' }),
@@ -187,100 +190,6 @@ builder.queryField('inboxCounts', (t) =>
       const user = viewerUser(context)
       await upToDate(context.posthouse, user)
       return (await stateOf(context.posthouse.db, user))?.counts ?? nothingCounted
-    },
-  }),
-)
-
-type Marked = { user: string; state: InboxState; changed: string[] }
-const MarkPayload = builder.objectRef<Marked>('MarkItemsPayload').implement({
-  description: 'What came of acting on items.',
-  fields: (t) => ({
-    counts: t.field({ type: CountsRef, description: 'The counts afterwards.', resolve: ({ state }) => state.counts }),
-    rev: t.field({
-      type: 'Rev',
-      description: "The inbox's rev afterwards.",
-      resolve: ({ state }) => formatRev(state, state.rev),
-    }),
-    items: t.field({
-      type: [ItemRef],
-      description: `The items that changed, newest first, at most ${IDS_LIMIT}. Those that were so already are not among them.`,
-      resolve: ({ user, changed }, _args, { posthouse }) => itemsByIds(posthouse.db, user, changed, IDS_LIMIT),
-    }),
-  }),
-})
-
-/** The mutations on items: all are immediate, do nothing twice, and reach the person's other devices. */
-const mutations: { name: string; act: keyof typeof acts; description: string }[] = [
-  { name: 'markItemsSeen', act: 'seen', description: 'Marks items as seen in a list: they leave `unseen`.' },
-  { name: 'markItemsRead', act: 'read', description: 'Marks items as read, and seen.' },
-  { name: 'markItemsUnread', act: 'unread', description: 'Marks items as unread again.' },
-  { name: 'archiveItems', act: 'archived', description: 'Puts items away: they leave the inbox and its counts.' },
-  { name: 'unarchiveItems', act: 'unarchived', description: 'Takes items back into the inbox.' },
-  {
-    name: 'deleteItems',
-    act: 'deleted',
-    description: 'Deletes items from this inbox for good. The message itself stays with its sender.',
-  },
-]
-
-for (const { name, act, description } of mutations) {
-  builder.mutationField(name, (t) =>
-    t.field({
-      type: MarkPayload,
-      authScopes: { user: true },
-      description,
-      args: {
-        ids: t.arg.idList({
-          required: true,
-          description: `Global ids or msgIds of items, at most ${IDS_LIMIT}. Ids of nothing, and of others' items, do nothing.`,
-          validate: { maxLength: [IDS_LIMIT, { message: `has more than ${IDS_LIMIT} entries` }] },
-        }),
-      },
-      resolve: (_root, { ids }, context) => {
-        const messageIds = ids.map((id) => messageIdOf(id, viewerUser(context))).filter((id) => id !== undefined)
-        return actOn(context, act, { messageIds })
-      },
-    }),
-  )
-}
-
-async function actOn(context: GraphqlContext, act: keyof typeof acts, which: Which): Promise<Marked> {
-  const { posthouse } = context
-  const user = viewerUser(context)
-  await upToDate(posthouse, user)
-  const marked = await mark(posthouse.db, user, act, which)
-  if (marked === undefined) throw new Refusal('NOT_FOUND')
-  if (marked.changed.length > 0) posthouse.hints.send({ kind: 'inbox', users: [user] })
-  return { user, ...marked }
-}
-
-/** The message that a `msgId`, or the global id of an item of this user, names; undefined for an id of nothing. */
-function messageIdOf(id: string, user: string): string | undefined {
-  if (MSG_ID.test(id)) return id
-  try {
-    const { typename, id: key } = decodeGlobalID(id)
-    return typename === 'InboxItem' ? ownMessageId(key, user) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-builder.mutationField('markAllRead', (t) =>
-  t.field({
-    type: MarkPayload,
-    authScopes: { user: true },
-    description: 'Marks everything as read that was there at a rev. What arrives meanwhile stays unread.',
-    args: {
-      upTo: t.arg({
-        type: 'Rev',
-        required: true,
-        description: 'The rev that the person was looking at, from `inboxChanges` or a mutation.',
-      }),
-    },
-    resolve: async (_root, { upTo }, context) => {
-      const state = await stateOf(context.posthouse.db, viewerUser(context))
-      // A rev ahead of the inbox, from before the database was set back, is not to reach what comes later.
-      return actOn(context, 'read', { upTo: Math.min(readRev(upTo, state, 'upTo'), state?.rev ?? 0) })
     },
   }),
 )

@@ -25,6 +25,7 @@ export type Item = {
   seenAt: Date | null
   readAt: Date | null
   archivedAt: Date | null
+  snoozedUntil: Date | null
   deletedAt: Date | null
   /** What the message says on the site channel, sanitised when it was accepted. */
   content: { title: string; content: string; text: string; website?: string }
@@ -70,7 +71,7 @@ export const putItems = sql`
 const itemColumns = sql`
   items.user_code as "userCode", items.message_id as "messageId", items.rev, items.created_rev as "createdRev",
   items.change, coalesce(items.changed_at, items.created_at) as "changedAt", items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
-  items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt",
+  items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt", items.snoozed_until as "snoozedUntil",
   items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
   messages.sender_name as "senderName", messages.business_id as "businessId", messages.priority`
 
@@ -154,6 +155,7 @@ export function since(db: Db, user: string, rev: number, limit: number) {
 export type ItemFilter = {
   unread?: boolean | null | undefined
   archived?: boolean | null | undefined
+  snoozed?: boolean | null | undefined
   msgType?: string | null | undefined
   appId?: string | null | undefined
   senderCode?: string | null | undefined
@@ -201,6 +203,7 @@ function pageAtOnce(db: Db, user: string, { after, before, limit, fromEnd }: Pag
     before === undefined ? undefined : sql`items.created_rev > ${before}`,
     filter.unread == null ? undefined : filter.unread ? sql`items.read_at is null` : sql`items.read_at is not null`,
     filter.archived ? sql`items.archived_at is not null` : sql`items.archived_at is null`,
+    filter.snoozed ? sql`items.snoozed_until is not null` : sql`items.snoozed_until is null`,
     filter.msgType == null ? undefined : sql`items.msg_type = ${filter.msgType}`,
     filter.appId == null ? undefined : sql`items.app_id = ${filter.appId}`,
     filter.senderCode == null ? undefined : sql`messages.sender_code = ${filter.senderCode}`,

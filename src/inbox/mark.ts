@@ -8,11 +8,13 @@ import type { ItemChange } from '../db/tables.ts'
 import { addUp, setCounts, unreadIn, unseenIn, type Counts } from './counts.ts'
 import type { InboxState } from './inbox.ts'
 
-type Act = {
+export type Act = {
   change: ItemChange
   /** Which items it changes at all. */
   when: SQL
   set: SQL
+  /** How many of them share a rev: what happens at one rev is read and told as a whole. 1,000 unless it says otherwise. */
+  itemsPerRev?: number
 }
 
 export const acts = {
@@ -23,12 +25,29 @@ export const acts = {
     set: sql`read_at = now(), seen_at = coalesce(items.seen_at, now())`,
   },
   unread: { change: 'unread', when: sql`target.read_at is not null`, set: sql`read_at = null` },
-  archived: { change: 'archived', when: sql`target.archived_at is null`, set: sql`archived_at = now()` },
+  archived: {
+    change: 'archived',
+    when: sql`target.archived_at is null`,
+    set: sql`archived_at = now(), snoozed_until = null`,
+  },
   unarchived: { change: 'unarchived', when: sql`target.archived_at is not null`, set: sql`archived_at = null` },
+  // Back in the inbox of a device that may not have it: each is told with what it says.
+  unsnoozed: {
+    change: 'woken',
+    when: sql`target.snoozed_until is not null`,
+    set: sql`snoozed_until = null, seen_at = null, read_at = null`,
+    itemsPerRev: 1,
+  },
   deleted: { change: 'deleted', when: sql`true`, set: sql`deleted_at = now()` },
 } satisfies Record<string, Act>
 
-/** Items that share a rev: what happens at one rev is read and told as a whole. */
+/** Acts on all of a kind: with `upTo`. */
+export const archiveRead: Act = {
+  ...acts.archived,
+  when: sql`target.archived_at is null and target.snoozed_until is null and target.read_at is not null`,
+}
+export const deleteArchived: Act = { ...acts.deleted, when: sql`target.archived_at is not null` }
+
 const ITEMS_PER_REV = 1_000
 
 /** Which items: named ones, or all that came up to a rev (what comes meanwhile stays as it is). */
@@ -41,10 +60,10 @@ export type Which = { messageIds: string[] } | { upTo: number }
 export async function mark(
   db: Db,
   user: string,
-  act: keyof typeof acts,
+  act: keyof typeof acts | Act,
   which: Which,
 ): Promise<{ state: InboxState; changed: string[] } | undefined> {
-  const { change, when, set } = acts[act]
+  const { change, when, set, itemsPerRev = ITEMS_PER_REV }: Act = typeof act === 'string' ? acts[act] : act
   const those =
     'upTo' in which
       ? sql`items.created_rev <= ${which.upTo}`
@@ -62,7 +81,7 @@ export async function mark(
         for update of items
       ),
       target as (
-        select target.*, inbox.rev + (row_number() over (order by target.created_rev) - 1) / ${ITEMS_PER_REV} + 1 as next_rev
+        select target.*, inbox.rev + (row_number() over (order by target.created_rev) - 1) / ${itemsPerRev} + 1 as next_rev
         from locked as target, inbox
         where ${when}
       ),

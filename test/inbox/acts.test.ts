@@ -205,6 +205,30 @@ describe.each(stores)('acting on items, on $name', (store) => {
     }
   })
 
+  it('puts away what is read and deletes what is put away, up to a rev', async () => {
+    const user = 'USER011'
+    const token = await posthouse.token(user)
+    const sweep = async (name: string, upTo: string) => {
+      const { data, errors } = await posthouse.graphql(
+        token,
+        `mutation ($upTo: Rev!) { done: ${name}(upTo: $upTo) { rev ${COUNTS} items { title } } }`,
+        { upTo },
+      )
+      expect(errors).toBeUndefined()
+      return { ...data!['done'], items: data!['done'].items.map(({ title }: any) => title).join('') }
+    }
+    const [one, two] = [await pushed(user, '一'), await pushed(user, '二'), await pushed(user, '三')]
+    const { rev } = await act(user, 'markItemsRead', [one!, two!])
+    const later = await pushed(user, '四')
+    await act(user, 'markItemsRead', [later])
+    expect(await sweep('archiveAllRead', rev)).toMatchObject({ items: '二一', counts: { unread: 1, unseen: 1 } })
+    expect(await sweep('archiveAllRead', rev)).toMatchObject({ items: '' })
+    await act(user, 'archiveItems', [later])
+    expect(await sweep('deleteAllArchived', rev)).toMatchObject({ items: '二一' })
+    expect(await sweep('deleteAllArchived', rev)).toMatchObject({ items: '' })
+    await expectExact(user, { unread: 1, unseen: 1 })
+  })
+
   it('works for people whose code is no ASCII', async () => {
     const user = '张:三'
     await putUsers(posthouse.context.db, [{ code: user, name: '张三' }])

@@ -151,6 +151,7 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
       rev: expect.any(String),
       itemIds: [third, second, first],
       at: expect.any(String),
+      snoozedUntil: null,
       counts: await recount(posthouse.context.db, user),
     })
     const { data } = await posthouse.graphql(

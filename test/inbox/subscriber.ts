@@ -26,13 +26,14 @@ export type Event = {
   itemId?: string
   itemIds?: string[]
   at?: string
+  snoozedUntil?: string | null
 }
 
 const EVENT = `
   __typename
   ... on InboxSnapshot { rev ${COUNTS} hasMore items { id msgId title } }
   ... on ItemChanged { rev change ${COUNTS} item { id msgId title readAt } }
-  ... on ItemsChanged { rev change itemIds at ${COUNTS} }
+  ... on ItemsChanged { rev change itemIds at snoozedUntil ${COUNTS} }
   ... on ItemGone { rev goneReason: reason ${COUNTS} itemId }
   ... on InboxLagged { rev lagReason }
   ... on InboxCaughtUp { rev }`
