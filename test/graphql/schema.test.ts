@@ -56,10 +56,13 @@ describe('the schema', () => {
       'InboxItem',
       'InboxChange',
       'ChannelRecall',
+      // As many as there are apps, or configured types, with something unread.
+      'InboxAppCounts',
+      'InboxTypeCounts',
       'String',
     ]
-    // At most twenty.
-    const few = ['RecallPayload.messages']
+    // At most twenty; at most a thousand.
+    const few = ['RecallPayload.messages', 'ItemsChanged.itemIds']
     const unbounded = types
       .filter((type) => isObjectType(type))
       .flatMap((type) =>
