@@ -27,6 +27,8 @@ import { stores } from '../kit/stores.ts'
 const [ME, OTHER] = ['USER001', 'USER002']
 const SECRET = '绝密病历'
 const DEPTH = 5
+/** Within whatever span a field takes. */
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString()
 
 /** What stands for the other's things in an operation; every name is of a pair, one of the other's and one of nothing. */
 type Things = { ids: string[]; rev: string; cursor: string; word: string }
@@ -73,7 +75,7 @@ function any(type: GraphQLInputType, things: Things): string {
   if (isEnumType(bare)) return bare.getValues()[0]!.name
   if (isListType(bare) || isInputObjectType(bare))
     return naming(bare, '', things).at(-1) ?? (isListType(bare) ? '[]' : '{}')
-  const simple: Record<string, string> = { Int: '1', Float: '1', Boolean: 'true', DateTime: '"2100-01-01T00:00:00Z"' }
+  const simple: Record<string, string> = { Int: '1', Float: '1', Boolean: 'true', DateTime: `"${TOMORROW}"` }
   return simple[bare.name] ?? naming(bare, '', things)[0] ?? '{}'
 }
 
