@@ -322,7 +322,8 @@ describe.each(stores)('receipts, on $name', ({ open }) => {
     })
     await put({ state: 'sent', receipt: 'unknown' })
     await applyWaiting(hearing)
-    const context = { db: store.db, channels: new Map(), live: { connected: () => 0 }, log: hearing.log }
+    const hints = { isUp: () => true }
+    const context = { db: store.db, channels: new Map(), live: { connected: () => 0 }, hints, log: hearing.log }
     const { text } = await hearing.metrics!.read(context as never)
     const counted = text.split('\n').filter((line) => /^posthouse_(receipts|deliveries)_total/.test(line))
     expect(counted.toSorted()).toEqual([

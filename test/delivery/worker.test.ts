@@ -178,7 +178,8 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     const before = counted.statements()
     await pause(2_000)
     expect(counted.statements() - before).toBeGreaterThanOrEqual(4)
-    expect(counted.statements() - before).toBeLessThanOrEqual(12)
+    // Fan-out, the channel and waking twice a second each, tidying and suspects every two seconds.
+    expect(counted.statements() - before).toBeLessThanOrEqual(16)
   })
 
   it.each([
