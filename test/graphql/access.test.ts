@@ -22,6 +22,8 @@ import { stores } from '../kit/stores.ts'
 type Kind = 'app' | 'user' | 'admin'
 const KINDS: Kind[] = ['app', 'user', 'admin']
 
+const VALUES: Record<string, string> = { Int: '1', Boolean: 'true', DateTime: `"${new Date().toISOString()}"` }
+
 /** The smallest value of an input type, whatever it means. */
 function sample(type: GraphQLInputType): string {
   const bare = getNullableType(type)
@@ -32,7 +34,7 @@ function sample(type: GraphQLInputType): string {
     const fields = bare.isOneOf ? all.slice(0, 1) : all.filter((field) => isNonNullType(field.type))
     return `{ ${fields.map(({ name, type }) => `${name}: ${sample(type)}`).join(', ')} }`
   }
-  return bare.name === 'Int' ? '1' : bare.name === 'Boolean' ? 'true' : '"USER001"'
+  return VALUES[bare.name] ?? '"USER001"'
 }
 
 function operation(kind: string, field: GraphQLField<unknown, unknown>): string {
