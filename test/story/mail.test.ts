@@ -44,8 +44,11 @@ describe.each(stores)('a mail, on $name', (store) => {
         }`,
         { id: body.msgId },
       )
+      // Totals and deliveries are read one after the other: both must have come to an end.
       const totals: { state: string }[] = data?.['message'].channels[0].totals
-      return totals.some(({ state }) => state === 'queued' || state === 'sending') ? undefined : data?.['message']
+      const nodes: { node: { state: string } }[] = data?.['message'].deliveries.nodes
+      const states = [...totals, ...nodes.map(({ node }) => node)].map(({ state }) => state.toLowerCase())
+      return states.some((state) => state === 'queued' || state === 'sending') ? undefined : data?.['message']
     })
     expect(message.recipientCount).toBe(3)
     expect(message.channels).toEqual([
