@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context, OpenChannel } from '../context.ts'
 import { attempt, type Call } from './attempt.ts'
 import { makeBell, type Bell } from './bell.ts'
-import type { Outcome } from './channel.ts'
+import type { Outcome, Parcel } from './channel.ts'
 import { watchProvider } from './health.ts'
 import { makeLanes } from './lanes.ts'
 import { giveBack } from './leases.ts'
@@ -15,7 +15,7 @@ import { claim, claimAlike, LEASE_SECONDS, type Claimed } from './queue.ts'
 import { makeTokens } from './rate.ts'
 import { after, TOO_OLD, type Settlement } from './retries.ts'
 import { makeSayings, type Saying } from './sayings.ts'
-import { makeSettler } from './settle.ts'
+import { makeSettler, type Settling } from './settle.ts'
 import { whyOf, withoutAddresses } from './words.ts'
 
 /** How late due work may start when no hint comes. */
@@ -41,6 +41,8 @@ export type Carrying = {
   /** Whether the provider is left alone, since it does not answer. */
   isOpen(): boolean
 }
+
+type Attempted = Settling & { delivery: Claimed }
 
 /** A call to the provider with the deliveries it carries; it takes one slot of its lane. */
 type UnderWay = { claimed: Claimed[]; call?: Call }
@@ -152,10 +154,6 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
         continue
       }
       void make(one, said.get(first?.messageId ?? ''))
-        .catch((error) =>
-          log.error({ channelId: channel.id, why: whyOf(error) }, 'delivery: not settled; the lease will run out'),
-        )
-        .finally(() => leave(one))
     }
   }
 
@@ -171,29 +169,32 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     freed.ring()
   }
 
-  /** One call: what need not be sent is settled at once, the rest when the provider has answered. */
   async function make(one: UnderWay, saying: Saying | undefined): Promise<void> {
+    try {
+      await settleAll(await outcomesOf(one, saying))
+    } catch (error) {
+      log.error({ channelId: channel.id, why: whyOf(error) }, 'delivery: not settled; the lease will run out')
+    } finally {
+      leave(one)
+    }
+  }
+
+  /** One call: what need not be sent is over at once, the rest when the provider has answered. */
+  async function outcomesOf(one: UnderWay, saying: Saying | undefined): Promise<Attempted[]> {
     const first = one.claimed[0]
     const at = first === undefined ? undefined : withoutSending(first, saying)
-    if (at !== undefined) return settleAll(one.claimed, () => ({ to: at, via: undefined }))
+    if (at !== undefined) return one.claimed.map((delivery) => ({ delivery, to: at, via: undefined }))
     const content = saying?.content ?? {}
-    const parcels = one.claimed.map(({ id, messageId, address, attempts, maybeVia, maybeAnyone }) => ({
-      id,
-      messageId,
-      address,
-      content,
-      attempt: attempts,
-      ...(maybeVia === null ? {} : { maybeVia }),
-      ...(maybeAnyone ? { maybeAnyone: true as const } : {}),
-    }))
+    const parcels = one.claimed.map((delivery) => parcelOf(delivery, content))
     health.calls()
     one.call = attempt(carrier, parcels, limits.timeoutSeconds * 1_000)
     const outcomes = await one.call.outcomes
     health.saw(outcomes)
-    await settleAll(one.claimed, (delivery, at) => {
+    return one.claimed.map((delivery, at) => {
       const outcome = outcomes[at]
       if (outcome === undefined) throw new Error('an outcome is missing')
-      return { to: after(outcome, delivery.attempts, limits.attempts), via: outcome.via ?? channel.provider.schemes[0] }
+      const to = after(outcome, delivery.attempts, limits.attempts)
+      return { delivery, to, via: outcome.via ?? channel.provider.schemes[0] }
     })
   }
 
@@ -222,22 +223,17 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     return after(outcome, attempts, Number.POSITIVE_INFINITY)
   }
 
-  async function settleAll(
-    claimed: readonly Claimed[],
-    where: (delivery: Claimed, at: number) => { to: Settlement; via: string | undefined },
-  ): Promise<void> {
-    await Promise.all(
-      claimed.map(async (delivery, at) => {
-        const { to, via } = where(delivery, at)
-        const state = await settle({ delivery, to, via })
-        if (state !== undefined) metrics?.deliverySettled(channel.id, state)
-        if (state === 'sent') return
-        const { id: deliveryId, messageId, attempts } = delivery
-        const fields = { deliveryId, messageId, channelId: channel.id, attempts, state, reason: to.reason }
-        if (state === undefined) log.warn(fields, 'delivery: settled too late, another word counts')
-        else log.warn({ ...fields, why: withoutAddresses(to.error ?? '') }, 'delivery: not sent')
-      }),
-    )
+  async function settleAll(attempted: readonly Attempted[]): Promise<void> {
+    const states = await Promise.all(attempted.map(settle))
+    for (const [at, { delivery, to }] of attempted.entries()) {
+      const state = states[at]
+      if (state !== undefined) metrics?.deliverySettled(channel.id, state)
+      if (state === 'sent') continue
+      const { id: deliveryId, messageId, attempts } = delivery
+      const fields = { deliveryId, messageId, channelId: channel.id, attempts, state, reason: to.reason }
+      if (state === undefined) log.warn(fields, 'delivery: settled too late, another word counts')
+      else log.warn({ ...fields, why: withoutAddresses(to.error ?? '') }, 'delivery: not sent')
+    }
   }
 
   return {
@@ -264,6 +260,13 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     },
     isOpen: health.isOpen,
   }
+}
+
+function parcelOf({ id, messageId, address, attempts, maybeVia, maybeAnyone }: Claimed, content: Parcel['content']) {
+  const parcel: Parcel = { id, messageId, address, content, attempt: attempts }
+  if (maybeVia !== null) parcel.maybeVia = maybeVia
+  if (maybeAnyone) parcel.maybeAnyone = true
+  return parcel
 }
 
 /**

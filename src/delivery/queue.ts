@@ -83,6 +83,10 @@ export type Claimed = {
   address: string
   /** This one included. */
   attempts: number
+  lease: string
+} & Past
+
+type Past = {
   /** Workers lost in a row. */
   losses: number
   isTooOld: boolean
@@ -94,8 +98,13 @@ export type Claimed = {
   maybeVia: string | null
   /** It may have been taken by nobody knows whom: a worker was lost with it, or nothing is noted of who was silent. */
   maybeAnyone: boolean
-  lease: string
 }
+/** That of nearly all. */
+const NO_PAST = { losses: 0, isTooOld: false, isNew: true, isUntried: true, maybeVia: null, maybeAnyone: false }
+type ClaimedRow = Omit<Claimed, keyof Past | 'lease'> & { past: Past | null }
+
+/** Every column costs time on both sides, thousands of times a second: so the past comes only where there is one. */
+const whole = ({ past, ...row }: ClaimedRow, lease: string): Claimed => ({ ...row, ...(past ?? NO_PAST), lease })
 
 /**
  * What a claim does to a row. A lease that is still there is a dead worker's: nobody knows how far it had got. Losses are
@@ -112,6 +121,8 @@ const takeOver = sql`
   lease = ${sql.placeholder('lease')}::uuid,
   lease_until = now() + make_interval(secs => ${sql.raw(String(LEASE_SECONDS))})`
 
+const isUntried = sql`(attempts = 1 and not maybe_sent and history = '[]')`
+const isNew = sql`(deliveries.expires_at > now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS - DEPLOYMENT_SECONDS))}))`
 const steps = sql`jsonb_array_elements(history) with ordinality`
 
 /**
@@ -120,21 +131,24 @@ const steps = sql`jsonb_array_elements(history) with ordinality`
  */
 const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
-  deliveries.address, deliveries.attempts, deliveries.losses, deliveries.lease,
-  deliveries.expires_at < now() as "isTooOld",
-  deliveries.expires_at > now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS - DEPLOYMENT_SECONDS))}) as "isNew",
-  attempts = 1 and not maybe_sent and history = '[]' as "isUntried",
-  case when maybe_sent then (
-    select step->>'provider' from ${steps} as silent (step, place)
-    where step->>'reason' = 'AMBIGUOUS' and not exists (
-      select from ${steps} as later (step, place)
-      where later.place > silent.place and later.step->>'provider' <> silent.step->>'provider'
+  deliveries.address, deliveries.attempts,
+  case when not (${isUntried} and ${isNew}) then jsonb_build_object(
+    'losses', losses,
+    'isTooOld', expires_at < now(),
+    'isNew', ${isNew},
+    'isUntried', ${isUntried},
+    'maybeVia', case when maybe_sent then (
+      select step->>'provider' from ${steps} as silent (step, place)
+      where step->>'reason' = 'AMBIGUOUS' and not exists (
+        select from ${steps} as later (step, place)
+        where later.place > silent.place and later.step->>'provider' <> silent.step->>'provider'
+      )
+      order by place desc limit 1
+    ) end,
+    'maybeAnyone', maybe_sent and (
+      history @> '[{"reason": "WORKER_LOST"}]' or not history @> '[{"reason": "AMBIGUOUS"}]'
     )
-    order by place desc limit 1
-  ) end as "maybeVia",
-  maybe_sent and (
-    history @> '[{"reason": "WORKER_LOST"}]' or not history @> '[{"reason": "AMBIGUOUS"}]'
-  ) as "maybeAnyone"`
+  ) end as past`
 
 /**
  * Lanes and apps with anything queued are found by one index probe each (`turn`), so that a long queue of one app costs
@@ -143,7 +157,7 @@ const claimedColumns = sql`
  * The rows go by their place (ctid), as an array: a join with what has a LIMIT unknown to the planner would read the
  * whole table, and looking each up by id costs a tenth of all. Whoever moved between snapshot and lock is passed over.
  */
-const claimStatement = hot<Claimed, ClaimParams>(sql`
+const claimStatement = hot<ClaimedRow, ClaimParams>(sql`
   with recursive turn as (
     (
       select priority, app_id from deliveries
@@ -217,7 +231,7 @@ type ClaimParams = {
 }
 
 /** One suspect row of a lane that has room. There is hardly ever any: an index of its own knows, so that no queue is walked. */
-const suspectStatement = hot<Claimed, { channelId: string; lanes: string; lease: string }>(sql`
+const suspectStatement = hot<ClaimedRow, { channelId: string; lanes: string; lease: string }>(sql`
   with chosen as (
     select id from deliveries
     where channel_id = ${sql.placeholder('channelId')} and state = 'queued' and ${isSuspicious}
@@ -235,23 +249,25 @@ const suspectStatement = hot<Claimed, { channelId: string; lanes: string; lease:
  * Takes what is due on a channel, as far as `plan` goes, leased to `lease` (a new one for every claim); with `isSuspect`
  * one suspect row instead.
  */
-export function claim(
+export async function claim(
   store: Pick<Store, 'run'>,
   channelId: string,
   { lanes, pool, total }: Plan,
   lease: string,
   isSuspect = false,
 ): Promise<Claimed[]> {
-  if (!isSuspect) return claimStatement(store, { channelId, lanes: JSON.stringify(lanes), pool, total, lease })
   const withRoom = lanes.filter(({ kept }) => kept > 0 || pool > 0).map(({ priority }) => priority)
-  return suspectStatement(store, { channelId, lanes: withRoom.join(), lease })
+  const rows = isSuspect
+    ? await suspectStatement(store, { channelId, lanes: withRoom.join(), lease })
+    : await claimStatement(store, { channelId, lanes: JSON.stringify(lanes), pool, total, lease })
+  return rows.map((row) => whole(row, lease))
 }
 
 /**
  * Takes up to `most` more of the same message for each of `claimed`, to go out with it in one call. Fanned out together
  * they are due together: that is what finds them in the index. Only what was never tried: the rest goes out alone.
  */
-export function claimAlike(
+export async function claimAlike(
   store: Pick<Store, 'run'>,
   channelId: string,
   claimed: readonly Claimed[],
@@ -259,10 +275,11 @@ export function claimAlike(
   lease: string,
 ): Promise<Claimed[]> {
   const ids = [...new Map(claimed.map(({ messageId, id }) => [messageId, id])).values()]
-  return claimAlikeStatement(store, { channelId, ids: JSON.stringify(ids), most, lease })
+  const rows = await claimAlikeStatement(store, { channelId, ids: JSON.stringify(ids), most, lease })
+  return rows.map((row) => whole(row, lease))
 }
 
-const claimAlikeStatement = hot<Claimed, { channelId: string; ids: string; most: number; lease: string }>(sql`
+const claimAlikeStatement = hot<ClaimedRow, { channelId: string; ids: string; most: number; lease: string }>(sql`
   with chosen as (
     select more.id
     from deliveries as alike

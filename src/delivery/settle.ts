@@ -16,7 +16,7 @@ const RETRY_MS = 500
 const TRIES = 4
 
 /** One attempt that is over: which claim of which row, and where it goes. `via`: who carried it. */
-export type Settling = { delivery: Pick<Claimed, 'id' | 'lease'>; to: Settlement; via: string | undefined }
+export type Settling = { delivery: Pick<Claimed, 'id' | 'lease' | 'attempts'>; to: Settlement; via: string | undefined }
 
 const isAgain = sql`(given.state = 'queued')`
 /** Not tried again after a recall, nor when it would be too old by then. */
@@ -82,8 +82,10 @@ const sentStatement = hot<
     update deliveries
     set state = 'sent', reason = null, last_error = null, receipt = given.receipt, lease = null, lease_until = null, losses = 0,
       settled_at = now(),
-      history = history || ('[{"at":' || to_jsonb(now())::text || ',"attempt":' || attempts
-        || (string_to_array(${sql.placeholder('steps')}, chr(10)))[given.step_at] || '}]')::jsonb
+      history = history || ((
+        select array_agg(step || jsonb_build_object('at', now()) order by place)
+        from jsonb_array_elements(${sql.placeholder('steps')}::jsonb) with ordinality as wanted (step, place)
+      ))[given.step_at]
     from unnest(
       string_to_array(${sql.placeholder('ids')}, ',')::uuid[],
       string_to_array(${sql.placeholder('leaseAt')}, ',')::int[],
@@ -91,7 +93,7 @@ const sentStatement = hot<
       string_to_array(${sql.placeholder('stepAt')}, ',')::int[]
     ) as given (id, lease_at, receipt, step_at)
     where deliveries.id = any(array[given.id])
-      and case when deliveries.state = 'queued' then deliveries.lease end = any(array[(string_to_array(${sql.placeholder('leases')}, ',')::uuid[])[given.lease_at]])
+      and case when deliveries.state = 'queued' then deliveries.lease end = any(array[((select string_to_array(${sql.placeholder('leases')}, ',')::uuid[]))[given.lease_at]])
     returning deliveries.id
   ),
   told as (
@@ -119,13 +121,17 @@ async function settleSent(store: Pick<Store, 'run'>, unsorted: readonly Settling
   const settlings = unsorted.toSorted((one, other) => (one.delivery.id < other.delivery.id ? -1 : 1))
   const asked = settlings.length
   const leases = listOf(settlings.map(({ delivery }) => delivery.lease))
-  const steps = listOf(settlings.map(({ via }) => `,${json({ state: 'sent', provider: via ?? null }).slice(1, -1)}`))
+  const steps = listOf(
+    settlings.map(({ via, delivery: { attempts } }) =>
+      json({ state: 'sent', attempt: attempts, provider: via ?? null }),
+    ),
+  )
   const told = await sentStatement(store, {
     ids: settlings.map(({ delivery }) => delivery.id).join(),
     leases: leases.distinct.join(),
     leaseAt: leases.places.join(),
     receipts: json(settlings.map(({ to }) => words(to.receipt))),
-    steps: steps.distinct.join('\n'),
+    steps: `[${steps.distinct.join()}]`,
     stepAt: steps.places.join(),
     asked,
   })
