@@ -14,14 +14,25 @@ export type Counts = {
 }
 export const COUNTS = 'counts { unread unseen byMsgType { msgType unread unseen } byApp { appId unread unseen } }'
 
+export type ToldItem = {
+  id: string
+  msgId: string
+  title: string
+  seenAt: string | null
+  readAt: string | null
+  archivedAt: string | null
+  snoozedUntil: string | null
+}
+const ITEM = 'id msgId title seenAt readAt archivedAt snoozedUntil'
+
 export type Event = {
   __typename: 'InboxSnapshot' | 'ItemChanged' | 'ItemsChanged' | 'ItemGone' | 'InboxLagged' | 'InboxCaughtUp'
   rev: string
   change?: string
-  reason?: string
+  goneReason?: string
   counts?: Counts
-  item?: { id: string; msgId: string; title: string; readAt: string | null }
-  items?: { id: string; msgId: string; title: string }[]
+  item?: ToldItem
+  items?: ToldItem[]
   hasMore?: boolean
   itemId?: string
   itemIds?: string[]
@@ -31,8 +42,8 @@ export type Event = {
 
 const EVENT = `
   __typename
-  ... on InboxSnapshot { rev ${COUNTS} hasMore items { id msgId title } }
-  ... on ItemChanged { rev change ${COUNTS} item { id msgId title readAt } }
+  ... on InboxSnapshot { rev ${COUNTS} hasMore items { ${ITEM} } }
+  ... on ItemChanged { rev change ${COUNTS} item { ${ITEM} } }
   ... on ItemsChanged { rev change itemIds at snoozedUntil ${COUNTS} }
   ... on ItemGone { rev goneReason: reason ${COUNTS} itemId }
   ... on InboxLagged { rev lagReason }

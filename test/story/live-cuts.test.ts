@@ -9,6 +9,7 @@ import { query } from '../../src/db/client.ts'
 import { silentProxy } from '../faults/proxy.ts'
 import { recount, storedCounts, subscribe, type Event } from '../inbox/subscriber.ts'
 import { boot, eventually, run, type Running } from '../kit/posthouse.ts'
+import { randomFrom } from '../kit/random.ts'
 import { NO_REDIS, redisUrl } from '../kit/redis.ts'
 import { onPostgres } from '../kit/stores.ts'
 
@@ -166,15 +167,4 @@ for (const { name, lacks } of wires) {
       }
     },
   )
-}
-
-/** Numbers from 0 to 1 that come again with the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
