@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite, types } from '@electric-sql/pglite'
 import type { Driver, Rows } from './client.ts'
+import { RANDOM_PAGE_COST } from './connect.ts'
 import { lock } from './lock.ts'
 
 /** The schema's last change: a copy made before it is not taken for one made after it. */
@@ -26,7 +27,7 @@ export async function openPglite(dataDir: string | undefined): Promise<Driver> {
   const release = dataDir === undefined ? () => {} : lock(dataDir)
   try {
     const pglite = dataDir === undefined ? await open() : await openIn(join(dataDir, 'pglite'))
-    await pglite.exec(`set time zone 'UTC'`)
+    await pglite.exec(`set time zone 'UTC'; set random_page_cost = ${RANDOM_PAGE_COST}`)
     return {
       kind: 'pglite',
       async run(text, params, mode) {
