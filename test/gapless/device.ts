@@ -50,6 +50,11 @@ export async function makeDevice(user: string, urls: readonly string[], random: 
     ItemsChanged({ change = '', itemIds = [], rev }) {
       for (const msgId of itemIds.map(msgIdIn)) {
         const item = shows.get(msgId)
+        // As with one that is gone: it may have come and gone while the device was away.
+        if (item === undefined && change === 'DELETED') {
+          shows.set(msgId, change)
+          continue
+        }
         if (item === undefined) wrong.push(`${msgId} was ${change} with others at ${rev} and had never come`)
         if (item === undefined || typeof item === 'string') continue
         shows.set(msgId, bulk[change]?.(item) ?? item)
