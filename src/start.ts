@@ -57,7 +57,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
     }
 
     const hints = await openHints(store, { redisUrl: config.REDIS_URL, log })
-    const live = openLive({ db: store.db, hints, log })
+    const live = openLive({ store, hints, log })
     const metrics = makeMetrics()
     const channels = openChannels(config, { store, log, metrics })
     const context: Context = { config, secrets, store, db: store.db, log, hints, channels, live, metrics }

@@ -110,48 +110,6 @@ export async function stateOf(db: Db, user: string): Promise<InboxState | undefi
   return { id, rev, counts }
 }
 
-/** What happened at one rev: an item came, or some changed. `messageIds`: all of them; the item is one, as it stands now. */
-export type Change = Item & { at: number; isNew: boolean; messageIds: string[] }
-
-/**
- * What happened after `rev`, in order, of about `limit` items; with the state of that instant. There may be more if they
- * are so many. A rev is never cut in two (`with ties`), so that whoever resumes after one has all of it.
- * An item that came and then changed happens twice: new at the rev at which it came, changed at the rev it has now. So
- * what a rev says does not depend on when, or in how many steps, it is read, and nobody misses or doubles a new item.
- */
-export function since(db: Db, user: string, rev: number, limit: number) {
-  return stateWith<Change>(
-    db,
-    user,
-    sql`
-      select change.at, change.is_new as "isNew", change.message_ids as "messageIds", ${itemColumns}
-      from (
-        select at, is_new, (array_agg(message_id))[1] as message_id,
-          jsonb_agg(replace(message_id::text, '-', '') order by created_rev desc) as message_ids
-        from (
-          (
-          select message_id, created_rev, created_rev as at, true as is_new
-          from items
-          where user_code = inbox.user_code and created_rev > ${rev} and deleted_at is null
-          order by created_rev
-          limit ${limit}
-        ) union all (
-          select message_id, created_rev, rev as at, false as is_new
-          from items
-          where user_code = inbox.user_code and rev > ${rev} and rev > created_rev
-          order by rev
-          fetch first ${limit} rows with ties
-          )
-          order by at
-          fetch first ${limit} rows with ties
-        ) as step
-        group by at, is_new
-      ) as change
-      join items on items.user_code = inbox.user_code and items.message_id = change.message_id ${itemJoins}`,
-    sql`item.at`,
-  )
-}
-
 export type ItemFilter = {
   unread?: boolean | null | undefined
   archived?: boolean | null | undefined

@@ -6,20 +6,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { Logger } from 'pino'
 import type { Context } from '../context.ts'
-import { query, texts, type Db } from '../db/client.ts'
+import { query, texts, type Db, type Store } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Hints } from '../hints/hints.ts'
 import { openAdmission, type Admission } from './admission.ts'
 import { bringUpToDate, upToDate } from './broadcast.ts'
-import { page, since, stateOf, type Change, type InboxState, type Item } from './inbox.ts'
+import { page, stateOf, type InboxState, type Item } from './inbox.ts'
+import { openReads, type Read } from './reads.ts'
 import { formatRev, readRev } from './rev.ts'
+import type { Change } from './since.ts'
 
 /** How often a node asks which of its connected users moved: what a lost hint costs at the most. */
 const BEAT_MS = 2_000
 /** Users asked about in one statement. */
 const USERS_AT_ONCE = 1_000
-/** Items whose changes are read in one statement. */
-const CHANGES_AT_ONCE = 100
 /** A subscriber further behind than this gets a fresh snapshot: cheaper for both sides than the changes one by one. */
 const TOO_FAR_BEHIND = 500
 /** Items in a snapshot: a first page. */
@@ -46,6 +46,8 @@ export type Live = {
   connected(): number
   /** Through here passes whoever begins. */
   starts: Admission
+  /** Through here reads whoever follows, all of them together. */
+  read: Read
   close(): void
 }
 
@@ -61,7 +63,8 @@ export type Bell = {
 }
 
 /** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
-export function openLive({ db, hints, log }: { db: Db; hints: Hints; log: Logger }): Live {
+export function openLive({ store, hints, log }: { store: Store; hints: Hints; log: Logger }): Live {
+  const { db } = store
   const bells = new Map<string, Set<Bell>>()
 
   /** Copies broadcasts for everybody connected here, in batches, and rings whoever is behind: also those whose hint was lost. */
@@ -111,6 +114,7 @@ export function openLive({ db, hints, log }: { db: Db; hints: Hints; log: Logger
     },
     connected: () => bells.size,
     starts: openAdmission(),
+    read: openReads(store),
     close: () => clearInterval(beat),
   }
 }
@@ -203,10 +207,10 @@ export async function* changes(
       reached = snapshot.state.rev
     }
     const from = reached
-    const look = () => found(since(where.db, user, from, CHANGES_AT_ONCE))
+    const look = () => found(where.live.read(user, from))
     const looked = await (isCaughtUp ? read(look) : begin(look))
     if (looked === undefined) return
-    const { state, items } = looked
+    const { state, items, upTo } = looked
     const why = reasonToStartAnew(state, from)
     if (why !== undefined) {
       yield { type: 'InboxLagged', why, rev: formatRev(state, from) }
@@ -215,12 +219,8 @@ export async function* changes(
       continue
     }
     for (const item of items) yield eventOf(state, item)
-    const count = items.reduce((sum, { messageIds }) => sum + messageIds.length, 0)
-    if (count >= CHANGES_AT_ONCE) {
-      reached = items.at(-1)?.at ?? from
-      continue
-    }
-    reached = state.rev
+    reached = upTo
+    if (upTo < state.rev) continue
     if (!isCaughtUp) yield { type: 'InboxCaughtUp', rev: formatRev(state, reached) }
     isCaughtUp = true
     if (bell === undefined) return

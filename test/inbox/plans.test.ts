@@ -3,8 +3,9 @@ import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/pg-proxy'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { query, type Db, type Store } from '../../src/db/client.ts'
-import { item, page, since, stateOf } from '../../src/inbox/inbox.ts'
+import { item, page, stateOf } from '../../src/inbox/inbox.ts'
 import { mark } from '../../src/inbox/mark.ts'
+import { since } from '../../src/inbox/since.ts'
 import { stores } from '../kit/stores.ts'
 
 const BUSY = 3_000
@@ -22,13 +23,15 @@ describe.each(stores)('in an inbox of thousands among many, on $name', ({ name, 
   let store: Store
   /** The most rows that a step of any statement since the last look has read. */
   let most = 0
+  let explained: Pick<Store, 'run'>
   let db: Db
 
   beforeAll(async () => {
     store = await open()
-    db = explaining(store, (rows) => {
+    explained = explaining(store, (rows) => {
       most = Math.max(most, rows)
     })
+    db = drizzle((text, params, mode) => explained.run(text, params, mode as 'all' | 'execute'))
     await query(store.db, sql`insert into apps (id, name, grants) values ('lab', 'lab', '[]')`)
     await query(
       store.db,
@@ -70,9 +73,9 @@ describe.each(stores)('in an inbox of thousands among many, on $name', ({ name, 
   })
 
   it('what happened after a rev reads what happened', async () => {
-    expect(await reads(() => since(db, 'P0', BUSY - PAGE, 100))).toBeLessThan(READ_AT_MOST)
-    expect((await since(db, 'P0', BUSY - PAGE, 100))?.items).toHaveLength(PAGE)
-    expect(await reads(() => since(db, 'P0', 0, PAGE))).toBeLessThan(READ_AT_MOST)
+    expect(await reads(() => since(explained, 'P0', BUSY - PAGE, 100))).toBeLessThan(READ_AT_MOST)
+    expect((await since(explained, 'P0', BUSY - PAGE, 100))?.items).toHaveLength(PAGE)
+    expect(await reads(() => since(explained, 'P0', 0, PAGE))).toBeLessThan(READ_AT_MOST)
   })
 
   it('the counts and one item are found by their keys', async () => {
@@ -89,13 +92,15 @@ describe.each(stores)('in an inbox of thousands among many, on $name', ({ name, 
 })
 
 /** Runs every statement as its own explanation first, and tells of the largest number of rows that a step of it has read. */
-function explaining(store: Store, tell: (rows: number) => void): Db {
-  return drizzle(async (text, params, mode) => {
-    const { rows } = await store.run(`explain (analyze, format json) ${text}`, params, 'all')
-    const [[[{ Plan }]]] = rows as [[[{ Plan: Node }]]]
-    tell(mostRows(Plan))
-    return store.run(text, params, mode as 'all' | 'execute')
-  })
+function explaining(store: Store, tell: (rows: number) => void): Pick<Store, 'run'> {
+  return {
+    async run(text, params, mode) {
+      const { rows } = await store.run(`explain (analyze, format json) ${text}`, params, 'all')
+      const [[[{ Plan }]]] = rows as [[[{ Plan: Node }]]]
+      tell(mostRows(Plan))
+      return store.run(text, params, mode)
+    },
+  }
 }
 
 function mostRows(node: Node): number {

@@ -5,7 +5,8 @@ import { query, type Store } from '../../src/db/client.ts'
 import { fanOutNext } from '../../src/delivery/fan-out.ts'
 import { takeBack } from '../../src/delivery/recall.ts'
 import { bringUpToDate } from '../../src/inbox/broadcast.ts'
-import { item, itemsByIds, page, since } from '../../src/inbox/inbox.ts'
+import { item, itemsByIds, page } from '../../src/inbox/inbox.ts'
+import { since } from '../../src/inbox/since.ts'
 import { mark } from '../../src/inbox/mark.ts'
 import { recallMessages } from '../../src/messages/recall.ts'
 import { empty } from '../delivery/kit.ts'
@@ -143,7 +144,7 @@ describe.each(stores)('what a recall comes to, on $name', ({ open }) => {
       const found = await page(store.db, user, { limit: 10 })
       expect(found).toMatchObject({ state: { counts: { unread: 1, unseen: 1 } }, items: [{ messageId: other }] })
       expect((await page(store.db, user, { limit: 10 }, { archived: true }))?.items).toEqual([])
-      const changes = (await since(store.db, user, 0, 10))!.items.filter(({ messageId }) => messageId === id)
+      const changes = (await since(store, user, 0, 10))!.items.filter(({ messageId }) => messageId === id)
       expect(changes).toMatchObject([{ isNew: false, change: user === 'U00003' ? 'deleted' : 'recalled' }])
       expect(await mark(store.db, user, 'unread', { messageIds: [id] })).toMatchObject({ changed: [] })
     }
