@@ -1,5 +1,5 @@
 /** Assembles the GraphQL schema from the slices; printed to schema.graphql by `npm run generate`. */
-import { builder } from './graphql/builder.ts'
+import { makeSchema } from './graphql/builder.ts'
 import './apps/graphql.ts'
 import './delivery/graphql.ts'
 import './inbox/graphql.ts'
@@ -9,4 +9,4 @@ import './messages/graphql.ts'
 import './messages/graphql-explain.ts'
 import './messages/graphql-recall.ts'
 
-export const schema = builder.toSchema()
+export const schema = makeSchema()

@@ -52,19 +52,19 @@ export const setCounts = sql`
   unread = inboxes.unread + added.unread_by, unseen = inboxes.unseen + added.unseen_by,
   facets = plus_facets(inboxes.facets, added.facets)`
 
-/** The counts by type or by app: those that are not 0, by name. */
+/** The counts by type or by app: those that are not 0, by name. Told with every event, so it makes no more than it must. */
 export function countsBy(what: 'msgType' | 'appId', { facets }: Counts): (Facet & { name: string })[] {
-  const found = new Map<string, Facet>()
-  for (const [key, count] of Object.entries(facets)) {
-    // An app's id may hold anything, a type no slash.
-    const [kind, msgType = '', ...rest] = key.split('/')
-    const name = what === 'msgType' ? msgType : rest.join('/')
-    const facet = found.get(name) ?? { unread: 0, unseen: 0 }
-    facet[kind === 'u' ? 'unread' : 'unseen'] += count
-    found.set(name, facet)
+  const found = new Map<string, Facet & { name: string }>()
+  for (const key in facets) {
+    const count = facets[key] ?? 0
+    if (count === 0) continue
+    // `u/type/app`: an app's id may hold anything, a type no slash.
+    const middle = key.indexOf('/', 2)
+    const name = what === 'msgType' ? key.slice(2, middle) : key.slice(middle + 1)
+    let facet = found.get(name)
+    if (facet === undefined) found.set(name, (facet = { name, unread: 0, unseen: 0 }))
+    facet[key.startsWith('u') ? 'unread' : 'unseen'] += count
   }
-  return [...found]
-    .filter(([, { unread, unseen }]) => unread > 0 || unseen > 0)
-    .map(([name, facet]) => ({ name, ...facet }))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  const all = [...found.values()]
+  return all.length < 2 ? all : all.toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }

@@ -2,7 +2,7 @@
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { at } from '../graphql/expiry.ts'
-import { CountsRef, itemKey, ItemRef } from './graphql.ts'
+import { CountsRef, itemId, ItemRef } from './graphql.ts'
 import { changes, patiently, position, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
 
 const ItemChangeEnum = builder.enumType('ItemChange', {
@@ -67,10 +67,9 @@ const ItemsChanged = builder.objectRef<EventOf<'ItemsChanged'>>('ItemsChanged').
       description: 'What happened to them.',
       resolve: ({ change }) => change.change,
     }),
-    itemIds: t.globalIDList({
+    itemIds: t.idList({
       description: 'Their global ids, newest first.',
-      resolve: ({ change: { userCode, messageIds } }) =>
-        messageIds.map((messageId) => ({ type: 'InboxItem', id: itemKey({ messageId, userCode }) })),
+      resolve: ({ change: { userCode, messageIds } }) => messageIds.map((messageId) => itemId({ messageId, userCode })),
     }),
     at: t.field({
       type: 'DateTime',
@@ -100,10 +99,7 @@ const Gone = builder.objectRef<EventOf<'ItemGone'>>('ItemGone').implement({
   description: 'An item left the inbox for good.',
   fields: (t) => ({
     rev: t.expose('rev', { type: 'Rev', description: 'Resume after this.' }),
-    itemId: t.globalID({
-      description: "The item's global id.",
-      resolve: ({ item }) => ({ type: 'InboxItem', id: itemKey(item) }),
-    }),
+    itemId: t.id({ description: "The item's global id.", resolve: ({ item }) => itemId(item) }),
     reason: t.expose('reason', { type: GoneReason, description: 'Why.' }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
   }),

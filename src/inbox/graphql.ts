@@ -1,9 +1,9 @@
 /** The inbox in GraphQL: reading it. Every field is about the inbox of the user who asks. */
-import { resolveCursorConnection } from '@pothos/plugin-relay'
+import { encodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
 import { GraphQLError } from 'graphql'
 import { checkText } from '../check.ts'
 import { Refusal } from '../errors.ts'
-import { builder, viewerUser } from '../graphql/builder.ts'
+import { builder, nodeId, viewerUser } from '../graphql/builder.ts'
 import { upToDate } from './broadcast.ts'
 import { countsBy, nothingCounted, type Counts } from './counts.ts'
 import { item, page, stateOf, type Item } from './inbox.ts'
@@ -58,10 +58,11 @@ export const CountsRef = builder.objectRef<Counts>('InboxCounts').implement({
   }),
 })
 
-export const ItemRef = builder.objectRef<Item>('InboxItem')
+const ITEM = 'InboxItem'
+export const ItemRef = builder.objectRef<Item>(ITEM)
 builder.node(ItemRef, {
   description: "One message in one person's inbox.",
-  id: { resolve: itemKey, description: 'Global id; what the mutations take.' },
+  id: nodeId(ITEM, itemKey, 'Global id; what the mutations take.'),
   loadWithoutCache: async (key, { posthouse, viewer }) => {
     const messageId = viewer.kind === 'user' ? ownMessageId(key, viewer.code) : undefined
     if (viewer.kind !== 'user' || messageId === undefined) return null
@@ -106,8 +107,13 @@ builder.node(ItemRef, {
   }),
 })
 
+/** An item's global id. */
+export function itemId(item: Pick<Item, 'messageId' | 'userCode'>): string {
+  return encodeGlobalID(ITEM, itemKey(item))
+}
+
 /** An item's own key in its global id: message and user. */
-export function itemKey({ messageId, userCode }: Pick<Item, 'messageId' | 'userCode'>): string {
+function itemKey({ messageId, userCode }: Pick<Item, 'messageId' | 'userCode'>): string {
   return `${messageId}:${userCode}`
 }
 

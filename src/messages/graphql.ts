@@ -4,7 +4,7 @@ import { decodeGlobalID, resolveCursorConnection } from '@pothos/plugin-relay'
 import { checkText } from '../check.ts'
 import { listDeliveries, type Delivery } from '../delivery/deliveries.ts'
 import { DeliveryRef } from '../delivery/graphql.ts'
-import { builder, viewerApp, type GraphqlContext } from '../graphql/builder.ts'
+import { builder, nodeId, viewerApp, type GraphqlContext } from '../graphql/builder.ts'
 import { forwardOnly, ID, owner, PAGE, readIdCursor } from '../graphql/paging.ts'
 import type { Accepted } from './accept.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
@@ -62,7 +62,7 @@ const MessageChannel = builder.objectRef<ChannelStatus>('MessageChannel').implem
 export const MessageRef = builder.objectRef<Message>('Message')
 builder.node(MessageRef, {
   description: 'One accepted push.',
-  id: { resolve: ({ id }) => id, description: 'Global id.' },
+  id: nodeId('Message', ({ id }) => id, 'Global id.'),
   loadWithoutCache: (id, context) => load(context, id),
   fields: (t) => ({
     msgId: t.exposeString('id', { description: 'The `msgId` that the documented calls answer with.' }),
