@@ -6,7 +6,7 @@ import type { Db, Store } from './db/client.ts'
 import type { DeliveryState } from './db/tables.ts'
 import type { Carrier, Channel } from './delivery/channel.ts'
 import type { Hints } from './hints/hints.ts'
-import type { Live } from './inbox/live.ts'
+import type { Live } from './inbox/hub.ts'
 
 export type Context = {
   config: Config

@@ -5,7 +5,7 @@
  */
 import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { query, texts, type Db } from '../db/client.ts'
+import { json, query, texts, type Db } from '../db/client.ts'
 import { addUp, setCounts } from './counts.ts'
 
 /** About how many items one statement makes, for all its people together: it holds their inboxes meanwhile. */
@@ -35,12 +35,23 @@ export const putBroadcast = sql`
  * Brings these users' inboxes up to date: makes those that are not there yet and copies every broadcast since the
  * person's creation. Gives the users whose inboxes moved. Safe at any time, any number of times, by several nodes at once.
  */
-export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
-  const behind = await whoIsBehind(db, users)
-  const without = behind.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
-  if (without.length > 0) await makeInboxes(db, without)
-  const moved = new Set<string>()
-  let some = behind.map(({ userCode }) => userCode)
+export function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
+  return whoMoved(
+    db,
+    users.map((user) => ({ user, after: null })),
+  )
+}
+
+/**
+ * The same for people of whom is known to which rev they were told: also gives those whose inboxes stand elsewhere. One
+ * statement when there is no broadcast to copy.
+ */
+export async function whoMoved(db: Db, people: { user: string; after: number | null }[]): Promise<string[]> {
+  const found = await lookAt(db, people)
+  const without = found.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
+  if (without.length > 0) await makeInboxes(db, [...new Set(without)])
+  const moved = new Set(found.filter(({ hasMoved }) => hasMoved).map(({ userCode }) => userCode))
+  let some = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
   while (some.length > 0) {
     const each = Math.ceil(ITEMS_AT_ONCE / some.length)
     const rows = await copyBroadcasts(db, some, each)
@@ -131,18 +142,28 @@ async function makeInboxes(db: Db, users: string[]): Promise<void> {
   )
 }
 
-/** Of these users, those with no inbox yet or with broadcasts to copy: one indexed look, next to nothing when there are none. */
-async function whoIsBehind(db: Db, users: string[]): Promise<{ userCode: string; hasInbox: boolean }[]> {
-  return query(
+type Found = { userCode: string; hasInbox: boolean; isBehind: boolean; hasMoved: boolean }
+
+/**
+ * Of these people, those with no inbox yet, with broadcasts to copy, or whose inboxes stand elsewhere: one indexed look,
+ * next to nothing when there are none. A person who is not in the directory any more may still have an inbox.
+ */
+function lookAt(db: Db, people: { user: string; after: number | null }[]): Promise<Found[]> {
+  return query<Found>(
     db,
     sql`
-      select users.code as "userCode", inboxes.user_code is not null as "hasInbox"
-      from users
-      left join inboxes on inboxes.user_code = users.code
-      where users.code = any(${texts(users)}) and (
-        inboxes.user_code is null
-        or exists (select from broadcasts where seq > inboxes.broadcast_cursor and created_at > users.created_at)
-        or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))
-      )`,
+      select given."user" as "userCode", inboxes.user_code is not null as "hasInbox", is_behind as "isBehind",
+        has_moved as "hasMoved"
+      from jsonb_to_recordset(${json(people)}::jsonb) as given ("user" text, after bigint)
+      left join users on users.code = given."user"
+      left join inboxes on inboxes.user_code = given."user"
+      cross join lateral (
+        select coalesce(inboxes.rev <> given.after, false) as has_moved, users.code is not null and (
+          inboxes.user_code is null
+          or exists (select from broadcasts where seq > inboxes.broadcast_cursor and created_at > users.created_at)
+          or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))
+        ) as is_behind
+      ) as look
+      where is_behind or has_moved`,
   )
 }

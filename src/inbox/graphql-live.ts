@@ -2,8 +2,9 @@
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { at } from '../graphql/expiry.ts'
+import type { InboxEvent } from './events.ts'
 import { CountsRef, itemId, ItemRef } from './graphql.ts'
-import { changes, patiently, position, SNAPSHOT_ITEMS, type InboxEvent } from './live.ts'
+import { changes, patiently, position, SNAPSHOT_ITEMS } from './live.ts'
 
 const ItemChangeEnum = builder.enumType('ItemChange', {
   description: 'What happened to an item.',

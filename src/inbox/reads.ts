@@ -4,6 +4,8 @@
  */
 import type { Store } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
+import { eventOf, type InboxEvent } from './events.ts'
+import type { InboxState } from './inbox.ts'
 import { sinceMany, type Asker, type Since } from './since.ts'
 
 /** Statements under way: while the database works at one, this process reads the other. */
@@ -14,9 +16,12 @@ const CHANGES_EACH = 100
 const CHANGES_AT_ONCE = 4_000
 
 /** What happened in this user's inbox after this rev, read after the call. */
-export type Read = (user: string, after: number) => Promise<Since | undefined>
+export type Read = (user: string, after: number) => Promise<News | undefined>
 
-type Ask = Asker & PromiseWithResolvers<Since | undefined>
+/** `events` tell everything up to the rev `upTo`; `revs` are those of each. */
+export type News = { state: InboxState; events: InboxEvent[]; revs: number[]; upTo: number }
+
+type Ask = Asker & PromiseWithResolvers<News | undefined>
 
 export function openReads(store: Pick<Store, 'run'>): Read {
   const waiting = new Map<string, Ask>()
@@ -43,7 +48,7 @@ export function openReads(store: Pick<Store, 'run'>): Read {
       const limit = Math.min(CHANGES_EACH, Math.ceil(CHANGES_AT_ONCE / asks.length))
       const answers = await sinceMany(store, asks, limit)
       atOnce = Math.min(ASKERS_AT_ONCE, atOnce * 2)
-      for (const [index, { resolve }] of asks.entries()) resolve(answers[index])
+      for (const [index, { resolve }] of asks.entries()) resolve(news(answers[index]))
     } catch (error) {
       const isAway = error instanceof Refusal && error.code === 'UNAVAILABLE'
       if (isAway) atOnce = Math.max(1, Math.floor(asks.length / 2))
@@ -59,9 +64,15 @@ export function openReads(store: Pick<Store, 'run'>): Read {
     const key = `${after} ${user}`
     const same = waiting.get(key)
     if (same !== undefined) return same.promise
-    const ask = { user, after, ...Promise.withResolvers<Since | undefined>() }
+    const ask = { user, after, ...Promise.withResolvers<News | undefined>() }
     waiting.set(key, ask)
     if (underWay < STATEMENTS) void drain()
     return ask.promise
   }
+}
+
+function news(since: Since | undefined): News | undefined {
+  if (since === undefined) return undefined
+  const { state, items, upTo } = since
+  return { state, events: items.map((item) => eventOf(state, item)), revs: items.map(({ at }) => at), upTo }
 }

@@ -9,7 +9,7 @@ import {
   type GraphQLSchema,
 } from 'graphql'
 import type { Item } from '../../src/inbox/inbox.ts'
-import type { InboxEvent } from '../../src/inbox/live.ts'
+import type { InboxEvent } from '../../src/inbox/events.ts'
 import type { Change } from '../../src/inbox/since.ts'
 
 /** Boolean variables of every operation made here. */

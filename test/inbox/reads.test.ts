@@ -1,11 +1,13 @@
 /** Reading what happened in many inboxes at once: the same as one by one, in few statements, and nobody stops the others. */
 import { sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/pg-proxy'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { query, type Store } from '../../src/db/client.ts'
 import { openHints } from '../../src/hints/hints.ts'
 import { item, page } from '../../src/inbox/inbox.ts'
-import { changes, openLive, type Bell } from '../../src/inbox/live.ts'
+import { openLive, type Bell } from '../../src/inbox/hub.ts'
+import { changes } from '../../src/inbox/live.ts'
 import { mark } from '../../src/inbox/mark.ts'
 import { openReads } from '../../src/inbox/reads.ts'
 import { sinceMany, type Change } from '../../src/inbox/since.ts'
@@ -25,13 +27,12 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
 
   beforeAll(async () => {
     const opened = await open()
-    store = {
-      ...opened,
-      run(text, params, mode) {
-        statements.push(text)
-        return opened.run(text, params, mode)
-      },
+    const run: Store['run'] = (text, params, mode) => {
+      statements.push(text)
+      return opened.run(text, params, mode)
     }
+    const db = drizzle((text, params, mode) => run(text, params, mode as 'all' | 'execute'))
+    store = { ...opened, run, db }
     await query(
       store.db,
       sql`
@@ -168,7 +169,8 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
     }
     await eventually(() => got.every((types) => types.at(-1) === 'InboxCaughtUp'), 30_000)
     statements.length = 0
-    return { hints, got, reads: () => statements.filter((text) => text.includes('with told as')).length }
+    const count = (what: string) => () => statements.filter((text) => text.includes(what)).length
+    return { hints, got, reads: count('with told as'), looks: count('has_moved') }
   }
 
   it('costs one statement for five tabs of a person', async () => {
@@ -196,6 +198,18 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
     hints.send({ kind: 'inbox', users: everybody })
     await eventually(() => got.every((types) => types.at(-1)?.startsWith('Item')), 30_000)
     expect(reads()).toBeLessThanOrEqual(3)
+  })
+
+  it('is found by the beat when the hints are lost, in one statement for everybody connected', async () => {
+    const everybody = Array.from({ length: 300 }, (_, n) => user(n + 1))
+    const { got, looks } = await subscribers([...everybody, user(7)])
+    await eventually(() => looks() >= 2)
+    expect(statements).toHaveLength(looks())
+    const { items } = (await page(store.db, user(7), { limit: 1 }))!
+    await mark(store.db, user(7), 'unread', { messageIds: [items[0]!.messageId] })
+    await mark(store.db, user(7), 'read', { messageIds: [items[0]!.messageId] })
+    await eventually(() => [got[6], got.at(-1)].every((types) => types?.at(-1) === 'ItemChanged'))
+    expect(got.filter((types) => types.at(-1) === 'ItemChanged')).toHaveLength(2)
   })
 
   it('is told to the others when it cannot be read for one', async () => {

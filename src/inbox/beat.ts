@@ -1,0 +1,44 @@
+/**
+ * The slow beat that makes up for hints: a look at all who are connected to this node, which copies the broadcasts they
+ * have not got and finds who moved. A broadcast, or hints that may have been missed, bring the next look forward.
+ */
+import type { Logger } from 'pino'
+import type { Db } from '../db/client.ts'
+import { whoMoved } from './broadcast.ts'
+import type { Asker } from './since.ts'
+
+/** What a lost hint costs at the most. */
+const BEAT_MS = 2_000
+/** Looked at in one statement. */
+const PEOPLE_AT_ONCE = 1_000
+
+/** Everybody connected, each with the rev he was told of, and the bell that tells that an inbox stands elsewhere. */
+type Connected = { db: Db; log: Logger; people: () => Iterable<Asker>; ring: (user: string) => void }
+
+export function startBeat({ db, log, people, ring }: Connected): { look(): Promise<void>; stop(): void } {
+  async function lookAround() {
+    const all = [...people()]
+    for (let from = 0; from < all.length; from += PEOPLE_AT_ONCE)
+      for (const user of await whoMoved(db, all.slice(from, from + PEOPLE_AT_ONCE))) ring(user)
+  }
+
+  let isLooking = false
+  let again = false
+  /** One look at a time; a hint during a look is answered by another one after it. */
+  async function look() {
+    again = true
+    if (isLooking) return
+    isLooking = true
+    while (again) {
+      again = false
+      await lookAround().catch((error) =>
+        log.warn({ err: error }, 'live: could not look at the database; the next beat will'),
+      )
+    }
+    isLooking = false
+  }
+
+  const beat = setInterval(() => void look(), BEAT_MS)
+  beat.unref()
+  return { look, stop: () => clearInterval(beat) }
+}

@@ -1,0 +1,102 @@
+/** Who follows which inbox on this node, and what all of them share: the bells, the beat, the reading, the line at the start. */
+import type { Logger } from 'pino'
+import type { Store } from '../db/client.ts'
+import type { Hints } from '../hints/hints.ts'
+import { openAdmission, type Admission } from './admission.ts'
+import { startBeat } from './beat.ts'
+import { openReads, type Read } from './reads.ts'
+
+/** The doorbells of this node's connected users. */
+export type Live = {
+  watch(user: string): Bell
+  /** Users with at least one subscriber here. */
+  connected(): number
+  /** Through here passes whoever begins. */
+  starts: Admission
+  /** Through here reads whoever follows, all of them together. */
+  read: Read
+  close(): void
+}
+
+/** Rings when the user's inbox may have moved. Rings that nobody waited for are remembered as one. */
+export type Bell = {
+  /** The rev its subscriber has got to: the beat rings it when the inbox stands elsewhere. */
+  reached: number
+  /** Waits for a ring, for the closing, or for so long. */
+  rung(milliseconds?: number): Promise<void>
+  ring(): void
+  close(): void
+  readonly closed: boolean
+}
+
+/** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
+export function openLive({ store, hints, log }: { store: Store; hints: Hints; log: Logger }): Live {
+  const bells = new Map<string, Set<Bell>>()
+  const ring = (user: string) => {
+    for (const bell of bells.get(user) ?? []) bell.ring()
+  }
+  const beat = startBeat({
+    db: store.db,
+    log,
+    /** Once for each rev at which somebody stands. */
+    *people() {
+      for (const [user, some] of bells)
+        for (const after of new Set([...some].map(({ reached }) => reached))) yield { user, after }
+    },
+    ring,
+  })
+  hints.on((hint) => {
+    if (hint.kind === 'broadcast' || hint.kind === 'gap') void beat.look()
+    else if (hint.kind === 'inbox') for (const user of hint.users) ring(user)
+  })
+
+  return {
+    watch(user) {
+      const mine = bells.get(user) ?? new Set()
+      const bell = newBell(() => {
+        mine.delete(bell)
+        if (mine.size === 0) bells.delete(user)
+      })
+      bells.set(user, mine.add(bell))
+      return bell
+    },
+    connected: () => bells.size,
+    starts: openAdmission(),
+    read: openReads(store),
+    close: beat.stop,
+  }
+}
+
+function newBell(onClose: () => void): Bell {
+  let hasRung = false
+  let closed = false
+  let wake = () => {}
+  return {
+    reached: 0,
+    async rung(milliseconds) {
+      if (!hasRung && !closed) {
+        await new Promise<void>((resolve) => {
+          const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      hasRung = false
+    },
+    ring() {
+      hasRung = true
+      wake()
+    },
+    close() {
+      if (closed) return
+      closed = true
+      onClose()
+      wake()
+    },
+    get closed() {
+      return closed
+    },
+  }
+}
