@@ -8,9 +8,10 @@ import { Temporal } from 'temporal-polyfill'
 import type { App } from '../apps/apps.ts'
 import type { Asking, Context } from '../context.ts'
 import { badInput, Refusal } from '../errors.ts'
+import type { Direct } from './direct.ts'
 
-/** What resolvers get: the running Posthouse, and who asks. */
-export type GraphqlContext = Asking & { posthouse: Context }
+/** What resolvers get: the running Posthouse, and who asks; for a subscription, a short way to the socket if it has one. */
+export type GraphqlContext = Asking & { posthouse: Context; direct?: Direct | undefined }
 
 type Types = {
   Context: GraphqlContext

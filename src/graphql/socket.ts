@@ -4,11 +4,13 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ExecutionArgs, GraphQLError } from 'graphql'
 import { CloseCode, type SubscribePayload } from 'graphql-ws'
-import { useServer } from 'graphql-ws/use/ws'
+import { useServer, type Extra } from 'graphql-ws/use/ws'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
+import { directTo } from './direct.ts'
 import { at } from './expiry.ts'
+import { planOf } from './live-plan.ts'
 import { reasonWith, reconnectAfterMs } from './reconnect.ts'
 import type { Readers } from './slow-readers.ts'
 import type { Authenticate, makeYoga } from './yoga.ts'
@@ -87,7 +89,11 @@ export function serveSockets(
   const envelopes = new WeakMap<ExecutionArgs, Pick<Enveloped, 'execute' | 'subscribe'>>()
 
   /** One operation, parsed and valid, as Yoga's pipeline would run it over HTTP. */
-  async function prepare(viewer: Viewer, params: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  async function prepare(
+    { socket, request, viewer = { kind: 'nobody' } }: Extra & Partial<Own>,
+    id: string,
+    params: SubscribePayload,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
       viewer,
       requestId: randomUUID(),
@@ -97,13 +103,10 @@ export function serveSockets(
     const errors = validate(schema, document)
     if (errors.length > 0) return errors
     const { operationName, variables: variableValues } = params
-    const args: ExecutionArgs = {
-      schema,
-      document,
-      operationName,
-      variableValues,
-      contextValue: await contextFactory(),
-    }
+    const plan = planOf(schema, document, operationName, variableValues)
+    const direct = plan && directTo(socket, request.socket, readers, id, plan)
+    const contextValue = Object.assign(await contextFactory(), { direct })
+    const args: ExecutionArgs = { schema, document, operationName, variableValues, contextValue }
     envelopes.set(args, { execute, subscribe })
     return args
   }
@@ -134,10 +137,10 @@ export function serveSockets(
         return { reconnectAfterMs: advice() }
       },
       onClose: ({ extra }) => extra.callOff?.(),
-      async onSubscribe({ extra, subscriptions }, _id, params) {
+      async onSubscribe({ extra, subscriptions }, id, params) {
         try {
           if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET) throw tooMany()
-          const prepared = await prepare(extra.viewer ?? { kind: 'nobody' }, params)
+          const prepared = await prepare(extra, id, params)
           return 'schema' in prepared ? prepared : prepared.map(yoga.mask)
         } catch (error) {
           return [yoga.mask(error)]
@@ -168,8 +171,8 @@ export function serveSockets(
 function answerOnlyThoseHere(client: WebSocket, connection: Duplex): void {
   const send = client.send.bind(client)
   Object.assign(client, {
-    send: (data: string, done: (error?: Error) => void) =>
-      send(data, (error) => done(connection.destroyed ? undefined : error)),
+    send: (data: string, done?: (error?: Error) => void) =>
+      done === undefined ? send(data) : send(data, (error) => done(connection.destroyed ? undefined : error)),
   })
 }
 

@@ -174,7 +174,7 @@ builder.subscriptionField('inboxChanges', (t) =>
  * Not a generator itself: `return` on one that waits for the bell would wait as well, and never let go of it.
  */
 function watch(
-  { posthouse, viewer }: GraphqlContext,
+  { posthouse, viewer, direct }: GraphqlContext,
   user: string,
   reached: number | undefined,
 ): AsyncIterableIterator<InboxEvent> {
@@ -194,7 +194,7 @@ function watch(
       bell.close()
     }
     try {
-      yield* changes(posthouse, user, reached, bell)
+      yield* changes(posthouse, user, reached, bell, direct)
     } finally {
       leave()
     }

@@ -6,10 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import type { Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
+import type { Direct } from '../graphql/direct.ts'
 import { upToDate } from './broadcast.ts'
 import type { InboxEvent } from './events.ts'
 import type { Bell } from './hub.ts'
 import { page, stateOf, type InboxState } from './inbox.ts'
+import type { News } from './reads.ts'
 import { formatRev, readRev } from './rev.ts'
 
 /** A subscriber further behind than this gets a fresh snapshot: cheaper for both sides than the changes one by one. */
@@ -40,6 +42,7 @@ export async function* changes(
   user: string,
   reached: number | undefined,
   bell?: Bell,
+  direct?: Direct,
 ): AsyncGenerator<InboxEvent> {
   const read = <Found>(look: () => Promise<Found>) => (bell === undefined ? look() : patiently(look, bell))
   let hasBroadcasts = false
@@ -82,9 +85,41 @@ export async function* changes(
     isCaughtUp = true
     if (bell === undefined) return
     bell.reached = reached
-    await bell.rung()
+    await (direct === undefined ? bell.rung() : sayDirectly(where, user, bell, direct))
     if (bell.closed) return
+    reached = bell.reached
   }
+}
+
+/**
+ * Says to a subscriber who has caught up what comes, past the stream, until there is something that only the stream can
+ * say. Nothing is read for one who takes nothing: he hears later how things stand then.
+ */
+async function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct): Promise<void> {
+  for (;;) {
+    await bell.rung()
+    let stands = Infinity
+    while (bell.reached < stands) {
+      if (direct.isFull()) await direct.room()
+      if (bell.closed) return
+      const from = bell.reached
+      const news = await patiently(() => live.read(user, from), bell)
+      if (bell.closed || news === undefined || reasonToStartAnew(news.state, from) !== undefined) return
+      if (!sayAsMuch(news, bell, direct)) return
+      stands = news.state.rev
+    }
+  }
+}
+
+/** Says what the other side has room for, and moves the bell's rev along. False at something that only the stream can say. */
+function sayAsMuch({ events, revs, upTo }: News, bell: Bell, direct: Direct): boolean {
+  for (const [index, event] of events.entries()) {
+    if (direct.isFull()) return true
+    if (!direct.say(event)) return false
+    bell.reached = revs[index] ?? bell.reached
+  }
+  bell.reached = upTo
+  return true
 }
 
 /** A database that was set back to an older state leaves subscribers ahead of it. */
