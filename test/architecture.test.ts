@@ -56,7 +56,8 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Tables that another unit also changes, and why. */
 const SECOND_WRITERS: Record<string, string> = {
-  'messages by delivery/fan-out.ts': 'after acceptance it alone moves state, cursor and lease',
+  'messages by delivery/fan-out.ts': 'after acceptance it moves state, cursor and lease',
+  'messages by delivery/due.ts': 'takes those that are due, and hands the larger ones over to fan-out.ts',
   'messages by delivery/recall.ts': 'a recall that messages began it alone ends, or leaves to a worker',
 }
 

@@ -2,7 +2,15 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findApp, findAppByKey, hasGrant, putKey, saveApp } from '../src/apps/apps.ts'
 import { query, type Store } from '../src/db/client.ts'
-import { accounts, countEveryone, everyone, specified, unknownCodes, type Receiver } from '../src/directory/audience.ts'
+import {
+  accounts,
+  countEveryone,
+  everyone,
+  specified,
+  specifiedFew,
+  unknownCodes,
+  type Receiver,
+} from '../src/directory/audience.ts'
 import { people, person, putDepartments, putMemberships, putUsers } from '../src/directory/directory.ts'
 import { loadSample } from '../src/sample.ts'
 import { publishedTemplate, saveTemplate } from '../src/templates/templates.ts'
@@ -92,6 +100,31 @@ describe.each(stores)('the directory on $name', ({ open }) => {
 
     it('reaches nobody when nothing is named', async () => {
       expect(await reach({})).toEqual([])
+    })
+
+    it('gives of several receivers at once whom each of them reaches alone, in their order', async () => {
+      const receivers: Receiver[] = [
+        DOCUMENTED,
+        { user: ['USER002', 'USER001', 'nobody'] },
+        { dept: ['DEPT001'] },
+        {},
+        { user: ['USER044'] },
+        { post: DOCUMENTED.post!, user: ['USER001'] },
+        { dept: ['DEPT001', 'HOSP001'] },
+        { user: ['USER003'] },
+      ]
+      for (const descendants of [true, false]) {
+        const asked = receivers.map((receiver) => ({ receiver, descendants }))
+        const alone = receivers.map((receiver) => specified(store.db, receiver, { ...ALL, descendants }))
+        expect(await specifiedFew(store.db, asked, 1_000)).toEqual(await Promise.all(alone))
+      }
+    })
+
+    it('gives of several receivers at once only those that are small', async () => {
+      const receivers: Receiver[] = [{ dept: ['HOSP001'] }, { user: ['USER001'] }, { user: ['USER001', 'USER002'] }]
+      const asked = receivers.map((receiver) => ({ receiver, descendants: true }))
+      const found = await specifiedFew(store.db, asked, 1)
+      expect(found).toEqual([undefined, [expect.objectContaining({ code: 'USER001' })], undefined])
     })
   })
 

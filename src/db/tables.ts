@@ -147,7 +147,7 @@ export const templateVersions = pgTable(
 
 // ── What was accepted. Writer: messages ─────────────────────────────────────────────────────────────────────────────
 
-/** One row a push. States: see delivery/fan-out.ts, which alone moves `state`, `cursor` and the lease after acceptance. */
+/** One row a push. States: see delivery/fan-out.ts, which with due.ts moves `state`, `cursor` and the lease after acceptance. */
 export const messages = pgTable(
   'messages',
   {

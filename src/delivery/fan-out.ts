@@ -1,34 +1,35 @@
 /**
  * Fan-out: from what a caller named to recipients. A message moves
  *
- *   scheduled ── due ──▶ fanning_out ── last chunk ──▶ fanned_out
- *                             └── failed again and again ──▶ failed
+ *   scheduled ── due, small ──▶ fanned_out
+ *       └── due, large ──▶ fanning_out ── last chunk ──▶ fanned_out
+ *                              └── failed again and again ──▶ failed
  *
  * and from any of these to `recalling`, where a recall has stopped it (recall.ts).
  *
  * A small audience that is due at once is fanned out by the very statement that accepts the message, which then starts
- * as `fanned_out`. Otherwise the message waits as a row and a worker goes through its audience in chunks, in the order
- * of codes. A chunk is one statement: it moves the stored cursor on, on condition that the cursor still stands where
- * this worker found it, and puts the recipients. So a crash resumes at the cursor, and of two workers at the same chunk
- * one does nothing.
+ * as `fanned_out`. One that was scheduled goes out together with others that are due (due.ts). Otherwise the message waits
+ * as a row and a worker goes through its audience in chunks, in the order of codes. A statement that puts chunks moves
+ * the stored cursor of their messages on, on condition that it still stands where this worker found it. So a crash
+ * resumes at the cursor, and of two workers at the same chunk one does nothing.
  */
 import { randomUUIDv7 } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { sql, type SQL } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { hot, json, query } from '../db/client.ts'
 import { accounts, everyone, specified, type Person } from '../directory/audience.ts'
 import { putBroadcast } from '../inbox/broadcast.ts'
-import { Refusal } from '../errors.ts'
 import { putItems } from '../inbox/inbox.ts'
+import { putItemsTogether } from '../inbox/put-together.ts'
+import { Refusal } from '../errors.ts'
 import type { Channel } from './channel.ts'
-import { putDeliveries, type NewDelivery } from './queue.ts'
-import { takeBack } from './recall.ts'
+import { isFree, putDeliveries, type NewDelivery } from './queue.ts'
 import { whyOf } from './words.ts'
 
 /** Up to this many recipients a push is fanned out as it is accepted. Larger ones go chunk by chunk. */
 export const CHUNK = 1_000
-/** A worker that takes longer than this over a chunk has lost the message to another; two statements end sooner. */
-const LEASE_SECONDS = 10
+/** A worker that takes longer than this over what it took has lost it to another; a few statements end sooner. */
+export const LEASE_SECONDS = 10
 /** A message whose fan-out failed waits twice as long each time, up to this; given up after so many times, about two hours. */
 const LONGEST_WAIT_SECONDS = 600
 const FAILURES_AT_MOST = 20
@@ -58,13 +59,10 @@ export type Chunk = {
   reachesSomebody: boolean
 }
 
-/** The statement parameters of a chunk; the fragments name them. */
-export function chunkParams(chunk: Chunk) {
-  return { people: json(chunk.people), deliveries: json(chunk.deliveries), broadcast: chunk.broadcast }
+/** People and bare addresses, each once. */
+export function recipientsOf({ people, deliveries }: Chunk): number {
+  return new Set([...people, ...deliveries.map(({ recipient }) => recipient)]).size
 }
-
-/** What is put once a CTE `message` stands: deliveries, items, a broadcast. Shared with the accept statement. */
-export const putChunk = sql`${putDeliveries}, ${putItems}, ${putBroadcast}`
 
 /** Resolves the next stretch of an audience after `cursor` ('' is the start). */
 export async function nextChunk(db: Context['db'], audience: Audience, cursor: string): Promise<Chunk> {
@@ -72,29 +70,36 @@ export async function nextChunk(db: Context['db'], audience: Audience, cursor: s
 }
 
 async function peopleChunk(db: Context['db'], audience: Audience, cursor: string): Promise<Chunk> {
-  const { receiverType, receiver, channels, deptIncludesDescendants } = audience
+  if (!needsPeople(audience)) return chunkOf(audience, [], cursor, true)
+  const { receiverType, receiver, deptIncludesDescendants: descendants } = audience
+  // One more than a chunk holds tells whether it is the last.
+  const paging = { after: cursor, limit: CHUNK + 1 }
+  const found =
+    receiverType === 'all' ? await everyone(db, paging) : await specified(db, receiver, { ...paging, descendants })
+  return chunkOf(audience, found.slice(0, CHUNK), cursor, found.length <= CHUNK)
+}
+
+/** To all on the site channel is one broadcast, and a chat one post; only channels with an address for each need people. */
+export function needsPeople({ receiverType, channels }: Audience): boolean {
+  return channels.some(({ kind }) => kind !== 'chat' && (kind !== 'site' || receiverType !== 'all'))
+}
+
+/** These people of an audience that is not `custom`, the next after `cursor`, as a chunk. */
+export function chunkOf(audience: Audience, people: readonly Person[], cursor: string, isLast: boolean): Chunk {
+  const { receiverType, channels } = audience
   const isToAll = receiverType === 'all'
   const outbound = channels.filter(({ kind }) => kind !== 'site' && kind !== 'chat')
   const onSite = channels.some(({ kind }) => kind === 'site')
-  const posts = postsOf(channels, cursor)
-  // To all on the site channel is one broadcast; only channels with an address for each need people.
-  const broadcast = isToAll && onSite
-  if (outbound.length === 0 && (isToAll || !onSite)) {
-    return { people: [], deliveries: posts, broadcast, cursor, isLast: true, reachesSomebody: true }
-  }
-  // One more than a chunk holds tells whether it is the last.
-  const paging = { after: cursor, limit: CHUNK + 1 }
-  const found = isToAll
-    ? await everyone(db, paging)
-    : await specified(db, receiver, { ...paging, descendants: deptIncludesDescendants })
-  const people = found.slice(0, CHUNK)
-  const deliveries = [...posts, ...outbound.flatMap((channel) => people.map((person) => deliveryTo(person, channel)))]
+  const deliveries = [
+    ...postsOf(channels, cursor),
+    ...outbound.flatMap((channel) => people.map((person) => deliveryTo(person, channel))),
+  ]
   return {
     people: onSite && !isToAll ? people.map(({ code }) => code) : [],
     deliveries,
-    broadcast: broadcast && cursor === '',
+    broadcast: isToAll && onSite && cursor === '',
     cursor: people.at(-1)?.code ?? cursor,
-    isLast: found.length <= CHUNK,
+    isLast,
     reachesSomebody: (onSite && (isToAll || people.length > 0)) || deliveries.some(({ address }) => address !== null),
   }
 }
@@ -156,103 +161,117 @@ async function customChunk(db: Context['db'], { receiver, channels }: Audience, 
 }
 
 /**
- * One step of the worker: fans out one chunk of the message that has been due longest, or goes on with a recall. False:
- * nothing was due. A message that cannot be fanned out waits longer each time, so that it delays no other, and in the end
- * is given up.
+ * One step of the worker with what is not done by one statement: a chunk of the message that has come least far, so that
+ * one to thousands does not wait for one to everybody. False: nothing was there. A message that cannot be fanned out
+ * waits longer each time, so that it delays no other, and in the end is given up.
  */
 export async function fanOutNext(context: Context): Promise<boolean> {
-  const [message] = await claimDue(context.db)
+  const [message] = await claimLarge(context.db)
   if (message === undefined) return false
   try {
-    if (message.state === 'recalling') await takeBack(context, message.id)
-    else await fanOut(context, message)
+    const chunk = await nextChunk(context.db, message, message.cursor)
+    tell(context.hints, await put(context.store, [{ id: message.id, after: message.cursor, chunk }]))
   } catch (error) {
-    // The database away says nothing of the message.
-    if (error instanceof Refusal) throw error
-    const [noted] = await noteFailure(context.db, message.id)
-    context.log.error({ messageId: message.id, ...noted, why: whyOf(error) }, 'fan-out: failed')
+    await noteFailure(context, message.id, error)
   }
   return true
 }
 
-async function fanOut({ db, store, hints }: Context, message: DueMessage): Promise<void> {
-  const { id, receiverType, receiver, channels, deptIncludesDescendants, cursor: after } = message
-  const audience: Audience = { receiverType, receiver, channels, deptIncludesDescendants }
-  const chunk = await nextChunk(db, audience, after)
-  const { cursor, isLast } = chunk
-  const [put] = await putNext(store, { id, after, cursor, isLast, ...chunkParams(chunk) })
-  if (put !== undefined) tell(hints, chunk)
+/** A chunk of the message `id`, whose cursor stood at `after` when it was resolved. */
+export type Ready = { id: string; after: string; chunk: Chunk }
+
+/** Puts chunks of several messages in one statement, each whole or not at all, and gives those that were put. */
+export async function put(store: Context['store'], ready: readonly Ready[]): Promise<Chunk[]> {
+  const given = ready.map(({ id, after, chunk }) => ({ id, after, ...chunk, recipients: recipientsOf(chunk) }))
+  const statement = ready.length === 1 ? putOne : putTogether
+  const done = new Set((await statement(store, { chunks: json(given) })).map(({ id }) => id))
+  return ready.filter(({ id }) => done.has(id)).map(({ chunk }) => chunk)
 }
 
-function noteFailure(db: Context['db'], id: string) {
-  return query<{ failures: number; state: string }>(
+/** Hints for what chunks put; to be sent after their commit. */
+export function tell(hints: Context['hints'], chunks: readonly Chunk[]): void {
+  const users = new Set(chunks.flatMap(({ people }) => people))
+  if (users.size > 0) hints.send({ kind: 'inbox', users: [...users] })
+  if (chunks.some(({ broadcast }) => broadcast)) hints.send({ kind: 'broadcast' })
+  if (chunks.some(({ isLast, deliveries }) => !isLast || deliveries.some(({ state }) => state === 'queued')))
+    hints.send({ kind: 'work' })
+}
+
+/** The database away says nothing of the message, and is thrown. */
+export async function noteFailure({ db, log }: Context, messageId: string, error: unknown): Promise<void> {
+  if (error instanceof Refusal) throw error
+  const [noted] = await query<{ failures: number; state: string }>(
     db,
     sql`
       update messages
       set failures = failures + 1,
-        state = case when failures + 1 >= ${FAILURES_AT_MOST} then 'failed' else state end,
+        state = case when failures + 1 >= ${FAILURES_AT_MOST} then 'failed' else 'fanning_out' end,
         lease_until = now() + make_interval(secs => least(${LEASE_SECONDS} * 2 ^ failures, ${LONGEST_WAIT_SECONDS}))
-      where id = ${id} and state = 'fanning_out'
+      where id = ${messageId} and state in ('scheduled', 'fanning_out')
       returning failures, state`,
   )
+  log.error({ messageId, ...noted, why: whyOf(error) }, 'fan-out: failed')
 }
 
-/** Hints for what a chunk put; to be sent after its commit. */
-export function tell(hints: Context['hints'], chunk: Chunk): void {
-  if (chunk.people.length > 0) hints.send({ kind: 'inbox', users: chunk.people })
-  if (chunk.broadcast) hints.send({ kind: 'broadcast' })
-  if (!chunk.isLast || chunk.deliveries.some(({ state }) => state === 'queued')) hints.send({ kind: 'work' })
-}
+export type DueMessage = Audience & { id: string; cursor: string }
 
-type DueMessage = {
-  id: string
-  state: 'fanning_out' | 'recalling'
-  receiverType: Audience['receiverType']
-  receiver: Record<string, string[]>
-  cursor: string
-  channels: AudienceChannel[]
-  deptIncludesDescendants: boolean
-}
+/** The columns of a `DueMessage`, where messages and apps are at hand. */
+export const dueColumns = sql`
+  replace(messages.id::text, '-', '') as id, messages.receiver_type as "receiverType", messages.receiver, messages.cursor,
+  (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind)) from contents
+   where message_id = messages.id) as channels,
+  coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`
 
-/**
- * Due messages: high priority first, and a recall is always of high priority; then the one due longest. The lease keeps
- * other workers away from it.
- */
-function claimDue(db: Context['db']) {
+/** The lease keeps other workers away from it. */
+function claimLarge(db: Context['db']) {
   return query<DueMessage>(
     db,
     sql`
       with due as (
         select id from messages
-        where state in ('scheduled', 'fanning_out', 'recalling') and due_at <= now()
-          and (lease_until is null or lease_until < now())
-        order by case when state = 'recalling' then 3 else priority end desc, due_at
+        where state = 'fanning_out' and due_at <= now() and ${isFree}
+        order by priority desc, recipients, due_at
         limit 1
         for update skip locked
       )
       update messages
-      set state = case when state = 'recalling' then state else 'fanning_out' end,
-        lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+      set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
       from due, apps
       where messages.id = due.id and apps.id = messages.app_id
-      returning messages.id, messages.state, messages.receiver_type as "receiverType", messages.receiver, messages.cursor,
-        (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind)) from contents
-         where message_id = messages.id) as channels,
-        coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`,
+      returning ${dueColumns}`,
   )
 }
 
-const putNext = hot<{ id: string }, Record<string, unknown>>(sql`
-  with message as (
-    update messages
-    set cursor = ${sql.placeholder('cursor')},
-      recipients = recipients + jsonb_array_length(${sql.placeholder('people')}::jsonb)
-        + (select count(distinct value->>'recipient') from jsonb_array_elements(${sql.placeholder('deliveries')}::jsonb)
-           where not ${sql.placeholder('people')}::jsonb ? (value->>'recipient')),
-      state = case when ${sql.placeholder('isLast')}::boolean then 'fanned_out' else 'fanning_out' end,
-      lease_until = null, failures = 0
-    where id = ${sql.placeholder('id')} and cursor = ${sql.placeholder('after')} and state = 'fanning_out'
-    returning id, app_id, msg_type, priority, due_at
-  ),
-  ${putChunk}
-  select id from message`)
+/** What is put once a CTE `message` stands: deliveries, items, a broadcast. Shared with the accept statement. */
+export const putChunk = sql`${putDeliveries}, ${putItems}, ${putBroadcast}`
+
+const putOne = putting(putChunk)
+const putTogether = putting(sql`${putDeliveries}, ${putItemsTogether}, ${putBroadcast}`)
+
+/** Messages are taken by id, as a recall takes them, so that neither two of these nor a recall can deadlock. */
+function putting(parts: SQL) {
+  return hot<{ id: string }, { chunks: string }>(sql`
+    with given as (
+      select * from jsonb_to_recordset(${sql.placeholder('chunks')}::jsonb) as chunk (
+        id uuid, after text, cursor text, "isLast" boolean, recipients int, people jsonb, deliveries jsonb,
+        broadcast boolean
+      )
+    ),
+    standing as (
+      select id from messages
+      where id = any(array(select id from given)) and state in ('scheduled', 'fanning_out')
+      order by id
+      for no key update
+    ),
+    message as (
+      update messages
+      set cursor = given.cursor, recipients = messages.recipients + given.recipients,
+        state = case when given."isLast" then 'fanned_out' else 'fanning_out' end, lease_until = null, failures = 0
+      from given join standing on standing.id = given.id
+      where messages.id = given.id and messages.cursor = given.after and messages.state in ('scheduled', 'fanning_out')
+      returning messages.id, messages.app_id, messages.msg_type, messages.priority, messages.due_at, given.people,
+        given.deliveries, given.broadcast
+    ),
+    ${parts}
+    select id from message`)
+}

@@ -43,7 +43,7 @@ export type NewDelivery = {
   reason: string | null
 }
 
-/** Fragment of the accept and fan-out statements: puts `:deliveries`. Expects a CTE `message (id, app_id, priority, due_at)`. */
+/** Fragment of the accept and fan-out statements. Expects a CTE `message (id, app_id, priority, due_at, deliveries)`. */
 export const putDeliveries = sql`
   put_deliveries as (
     insert into deliveries (
@@ -53,7 +53,7 @@ export const putDeliveries = sql`
     select new.id, message.id, message.app_id, new."channelId", new.recipient, new."userCode", new.address, new.state,
       new.reason, message.priority, message.due_at, now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS))}),
       case when new.state <> 'queued' then now() end
-    from message, jsonb_to_recordset(${sql.placeholder('deliveries')}::jsonb) as new (
+    from message, jsonb_to_recordset(message.deliveries) as new (
       id uuid, "channelId" text, recipient text, "userCode" text, address text, state text, reason text
     )
   )`

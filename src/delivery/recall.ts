@@ -11,13 +11,49 @@ import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { query, type Db } from '../db/client.ts'
 import { stopBroadcast, takeItemsBack } from '../inbox/recall.ts'
-import { inOrder } from './queue.ts'
+import { Refusal } from '../errors.ts'
+import { inOrder, isFree } from './queue.ts'
+import { whyOf } from './words.ts'
 
 /** How long a caller waits for the end; of a larger message he is told what is done so far. */
 export const PATIENCE_MS = 1_000
 const DELIVERIES_AT_ONCE = 1_000
 /** How soon to look again after deliveries that are with a worker. */
 const LOOK_AGAIN_SECONDS = 1
+/** Whoever takes longer over a recall has died. */
+const LEASE_SECONDS = 10
+
+/** One step of the worker: goes on with a recall that nobody is at. False: there was none. */
+export async function takeBackNext(context: Context): Promise<boolean> {
+  const [message] = await claimRecall(context.db)
+  if (message === undefined) return false
+  try {
+    await takeBack(context, message.id)
+  } catch (error) {
+    // The database away says nothing of the message.
+    if (error instanceof Refusal) throw error
+    context.log.error({ messageId: message.id, why: whyOf(error) }, 'recall: failed')
+  }
+  return true
+}
+
+/** In turn, so that those which wait for a worker's delivery hold up no other. */
+function claimRecall(db: Db) {
+  return query<{ id: string }>(
+    db,
+    sql`
+      update messages
+      set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+      where id = any(array(
+        select id from messages
+        where state = 'recalling' and due_at <= now() and ${isFree}
+        order by lease_until nulls first, due_at
+        limit 1
+        for update skip locked
+      ))
+      returning id`,
+  )
+}
 
 /**
  * Takes back what is left of a message that is `recalling`, until it is done or `until` (by `performance.now()`) has

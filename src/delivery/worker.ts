@@ -7,14 +7,18 @@ import type { Context } from '../context.ts'
 import { makeBell, type Bell } from './bell.ts'
 import { carry } from './carry.ts'
 import { wakeItems } from '../inbox/snooze.ts'
+import { fireDue } from './due.ts'
 import { fanOutNext } from './fan-out.ts'
 import { renew } from './leases.ts'
 import { LEASE_SECONDS } from './queue.ts'
+import { takeBackNext } from './recall.ts'
 import { tidy } from './tidy.ts'
 import { whyOf } from './words.ts'
 
-/** How late scheduled work may start when no hint comes. */
+/** How soon messages are found that another node took on: this node's own, and what it knew of before, start in time. */
 const BEAT_MS = 500
+/** Nothing more to do, until rung. */
+const NO_BEAT_MS = 3_600_000
 /** After trouble with the database. */
 const PAUSE_MS = 1_000
 const RENEW_MS = (LEASE_SECONDS * 1_000) / 3
@@ -47,11 +51,12 @@ export function startWorker(context: Context): Worker {
     if (hint.kind === 'work' || hint.kind === 'gap') ring()
   })
 
-  /** Repeats `step` while it finds work, else waits for the bell or so long. */
-  async function loop(name: string, bell: Bell, beatMs: number, step: () => Promise<boolean>) {
+  /** Repeats `step`; between two it waits for the bell, or as long as the step said. */
+  async function loop(name: string, bell: Bell, step: () => Promise<number>) {
     while (!stopping.signal.aborted) {
       try {
-        if (!(await step())) await bell.wait(beatMs)
+        const waitMs = await step()
+        if (waitMs > 0) await bell.wait(waitMs)
       } catch (error) {
         log.error({ why: whyOf(error) }, `worker: ${name} failed; trying again`)
         // Not cut short by hints: they would make a lasting fault spin.
@@ -86,19 +91,33 @@ export function startWorker(context: Context): Worker {
     isRenewing = false
   }
 
-  async function wake(): Promise<boolean> {
-    const users = await wakeItems(db)
-    if (users.length > 0) hints.send({ kind: 'inbox', users })
-    return users.length > 0
-  }
-
   const configured = outbound.map(({ id }) => id)
   const waking = makeBell()
+  // Rung by the look, and only when there is something.
+  const large = makeBell()
+  const recalls = makeBell()
+
+  async function wake(): Promise<number> {
+    const users = await wakeItems(db)
+    if (users.length > 0) hints.send({ kind: 'inbox', users })
+    return users.length > 0 ? 0 : WAKE_MS
+  }
+
+  /** One look tells the three loops that move messages what there is, so that idle they cost the database no more than one. */
+  async function fire(): Promise<number> {
+    const { foundAny, hasLarge, hasRecall, nextInSeconds = Infinity } = await fireDue(context)
+    if (hasLarge) large.ring()
+    if (hasRecall) recalls.ring()
+    return foundAny ? 0 : Math.min(BEAT_MS, Math.ceil(nextInSeconds * 1_000))
+  }
+
   const loops = [
-    loop('fan-out', newBell(), BEAT_MS, () => fanOutNext(context)),
-    loop('tidying', newBell(), TIDY_MS, async () => (await tidy(db, configured)) > 0),
+    loop('due messages', newBell(), fire),
+    loop('fan-out', large, async () => ((await fanOutNext(context)) ? 0 : NO_BEAT_MS)),
+    loop('recalls', recalls, async () => ((await takeBackNext(context)) ? 0 : NO_BEAT_MS)),
+    loop('tidying', newBell(), async () => ((await tidy(db, configured)) > 0 ? 0 : TIDY_MS)),
     // No hint tells of it: rung only at the stop, so that work elsewhere costs nothing here.
-    loop('waking', waking, WAKE_MS, wake),
+    loop('waking', waking, wake),
     ...carrying.map((one) => one.loop()),
   ]
   const renewing = setInterval(() => void beat(), RENEW_MS)
@@ -107,7 +126,7 @@ export function startWorker(context: Context): Worker {
     async stop() {
       stopping.abort()
       ring()
-      waking.ring()
+      for (const bell of [waking, large, recalls]) bell.ring()
       await Promise.all(loops)
       const cutOff = setTimeout(() => {
         for (const one of carrying) one.abort()

@@ -3,7 +3,7 @@
  * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
  */
 import { sql, type SQL } from 'drizzle-orm'
-import { query, texts, type Db } from '../db/client.ts'
+import { json, query, texts, type Db } from '../db/client.ts'
 import { email, phone } from './address.ts'
 
 export type Person = { code: string; name: string; phone: string | null; email: string | null }
@@ -27,7 +27,7 @@ export async function specified(
   return query<Person>(
     db,
     sql`
-    with recursive ${reached(receiver, descendants)}
+    with recursive ${reachedBy(receiver, descendants)}
     select code, name, phone, email
     from users
     where enabled and code in (select code from reached) and code collate "C" > ${after}
@@ -40,28 +40,98 @@ export async function specified(
 export async function reaches(db: Db, receiver: Receiver, user: string, descendants: boolean): Promise<boolean> {
   const rows = await query(
     db,
-    sql`with recursive ${reached(receiver, descendants)} select code from reached where code = ${user} limit 1`,
+    sql`with recursive ${reachedBy(receiver, descendants)} select code from reached where code = ${user} limit 1`,
   )
   return rows.length > 0
 }
 
-/** CTEs that end in `reached (code)`: the users that the lists name, themselves or by their groups. */
-function reached({ user = [], dept = [], post = [], role = [] }: Receiver, descendants: boolean): SQL {
-  return sql`
+/** One of several receivers: see `specified`. */
+export type Asked = { receiver: Receiver; descendants: boolean }
+
+/**
+ * The same of several receivers at once, of each that is small: undefined for one whose lists reach more than `most`, somebody
+ * whom two of them reach counted twice. No more of it than that is looked at, so one that reaches thousands costs little.
+ */
+export async function specifiedFew(
+  db: Db,
+  asked: readonly Asked[],
+  most: number,
+): Promise<(readonly Person[] | undefined)[]> {
+  const people = asked.map((): Person[] => [])
+  const large = new Set<number>()
+  const places = Map.groupBy(asked.keys(), (place) => listsOf(asked[place]?.receiver ?? {}).join())
+  for (const [lists, same] of places) {
+    const alike = same.map((place) => ({ ...asked[place], place }))
+    for (const { place, isLarge, ...person } of await fewAlike(db, lists, alike, most)) {
+      if (isLarge) large.add(place)
+      else if (person.code !== null) people[place]?.push(person)
+    }
+  }
+  return people.map((found, place) => (large.has(place) ? undefined : found))
+}
+
+/** Of receivers that have the same lists. A row without a person tells at least that there is a large one, or nobody enabled. */
+function fewAlike(db: Db, lists: string, asked: object[], most: number) {
+  const codes = (list: List) => sql`array(select jsonb_array_elements_text(asked.receiver->${sql.raw(`'${list}'`)}))`
+  const found = reached(
+    LISTS.filter((list) => lists.split(',').includes(list)),
+    codes,
+    sql`asked.descendants`,
+    most + 1,
+  )
+  return query<(Person | { code: null }) & { place: number; isLarge: boolean }>(
+    db,
+    sql`
+    select asked.place, whom.is_large as "isLarge", users.code, users.name, users.phone, users.email
+    from jsonb_to_recordset(${json(asked)}::jsonb) as asked (place int, receiver jsonb, descendants boolean)
+    cross join lateral (
+      with recursive ${found}
+      select distinct code, count(*) over () > ${most}::integer as is_large from reached
+    ) as whom
+    left join users on users.code = whom.code and users.enabled and not whom.is_large
+    order by asked.place, users.code collate "C"`,
+  )
+}
+
+const LISTS = ['user', 'dept', 'post', 'role'] as const
+type List = (typeof LISTS)[number]
+
+/** The lists that name anybody. What is no list at all is kept, for the database to refuse. */
+function listsOf(receiver: Receiver): List[] {
+  return LISTS.filter((list) => (receiver[list] ?? []).length !== 0)
+}
+
+function reachedBy(receiver: Receiver, descendants: boolean): SQL {
+  return reached(listsOf(receiver), (list) => texts(receiver[list] ?? []), sql`${descendants}::boolean`)
+}
+
+/**
+ * CTEs that end in `reached (code)`: the users whom these lists name, themselves or by their groups; each once, or with
+ * `limit` the first so many as they come.
+ */
+function reached(lists: readonly List[], codes: (list: List) => SQL, descendants: SQL, limit?: number): SQL {
+  const branches: Record<List, () => SQL> = {
+    user: () => sql`select code from users where code = any(${codes('user')})`,
+    dept: () =>
+      sql`select user_code from memberships where kind = 'dept' and group_code = any(array(select code from reached_dept))`,
+    post: () => sql`select user_code from memberships where kind = 'post' and group_code = any(${codes('post')})`,
+    role: () => sql`select user_code from memberships where kind = 'role' and group_code = any(${codes('role')})`,
+  }
+  const reachedDept = sql`
     reached_dept as (
-      select code from departments where code = any(${texts(dept)})
+      select code from departments where code = any(${codes('dept')})
       union -- without "all": a dept met again ends there, so a cycle in the tree does too
       select departments.code
       from departments join reached_dept on departments.parent_code = reached_dept.code
-      where ${descendants}::boolean
-    ), reached as (
-      select code from users where code = any(${texts(user)})
-      union
-      select user_code from memberships where kind = 'dept' and group_code in (select code from reached_dept)
-      union
-      select user_code from memberships where kind = 'post' and group_code = any(${texts(post)})
-      union
-      select user_code from memberships where kind = 'role' and group_code = any(${texts(role)})
+      where ${descendants}
+    ),`
+  // Nothing is looked for in groups that nobody named.
+  const named = lists.length === 0 ? [sql`select code from users where false`] : lists.map((list) => branches[list]())
+  return sql`
+    ${lists.includes('dept') ? reachedDept : sql``}
+    reached (code) as (
+      ${sql.join(named, limit === undefined ? sql` union ` : sql` union all `)}
+      ${limit === undefined ? sql`` : sql`limit ${limit}::integer`}
     )`
 }
 

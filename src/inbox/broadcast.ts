@@ -16,18 +16,19 @@ const LONGEST_ACCEPT = '1 minute'
 const IN_ORDER = 7_302_120
 
 /**
- * Fragment of the accept and fan-out statements: makes the message a broadcast when `:broadcast` is true.
- * Expects a CTE `message (id, app_id, msg_type)`. The lock is held until the commit; `seq` is drawn after it is taken.
+ * Fragment of the accept and fan-out statements: makes a broadcast of each message that is to be one.
+ * Expects a CTE `message (id, app_id, msg_type, due_at, broadcast)`. The lock is held until the commit; `seq` is drawn
+ * after it is taken.
  */
 export const putBroadcast = sql`
   in_order as materialized (
-    select message.id, message.app_id, message.msg_type, pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
+    select message.id, message.app_id, message.msg_type, message.due_at, pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
     from message
-    where ${sql.placeholder('broadcast')}::boolean
+    where broadcast
   ),
   put_broadcast as (
     insert into broadcasts (message_id, app_id, msg_type)
-    select id, app_id, msg_type from in_order where taken is not null
+    select id, app_id, msg_type from in_order where taken is not null order by due_at, id
     returning seq
   )`
 

@@ -42,18 +42,18 @@ export type InboxState = { id: string; rev: number; counts: Counts }
 const oneMore = (facet: SQL) => facetPlus(sql`inbox.facets`, sql`(select ${facet} from facet)`, sql`1`)
 
 /**
- * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of `:people`
- * (user codes, each once). Expects a CTE `message (id, app_id, msg_type)` of at most one row; nothing happens without.
- * Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
+ * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of its `people`
+ * (user codes, each once). Expects a CTE `message (id, app_id, msg_type, people)` of at most one row; nothing happens
+ * without. Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
  */
 export const putItems = sql`
   facet as materialized (
-    select ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen from message
+    select people, ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen from message
   ),
   raised as (
     insert into inboxes as inbox (user_code, rev, unread, unseen, facets)
     select person, 1, 1, 1, jsonb_build_object(facet.unread, 1, facet.unseen, 1)
-    from facet, jsonb_array_elements_text(${sql.placeholder('people')}::jsonb) as given(person)
+    from facet, jsonb_array_elements_text(facet.people) as given(person)
     order by person
     on conflict (user_code) do update
       set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1,

@@ -3,7 +3,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { hot, json, query } from '../db/client.ts'
-import { chunkParams, putChunk, tell, type Chunk } from '../delivery/fan-out.ts'
+import { putChunk, recipientsOf, tell, type Chunk } from '../delivery/fan-out.ts'
 import { Refusal } from '../errors.ts'
 
 /** A push that passed every check. */
@@ -44,16 +44,20 @@ export async function accept(
 ): Promise<Accepted> {
   const id = randomUUIDv7().replaceAll('-', '')
   const state = chunk === undefined ? 'fanning_out' : 'fanned_out'
+  const { people, deliveries, broadcast } = chunk ?? NOBODY
+  const recipients = recipientsOf(chunk ?? NOBODY)
   const params = {
-    message: json({ ...push, id, dueAt: push.dueAt?.toISOString(), state, recipients: recipientsOf(chunk) }),
+    message: json({ ...push, id, dueAt: push.dueAt?.toISOString(), state, recipients }),
     contents: json(push.contents),
     key: idempotency?.key ?? null,
     bodySha256: idempotency?.bodySha256 ?? null,
     warnings: json(warnings),
-    ...chunkParams(chunk ?? NOBODY),
+    people: json(people),
+    deliveries: json(deliveries),
+    broadcast,
   }
   const [accepted] = await insert(context.store, params)
-  if (accepted?.isDue) tell(context.hints, chunk ?? NOBODY)
+  if (accepted?.isDue) tell(context.hints, [chunk ?? NOBODY])
   if (accepted !== undefined) return { messageId: id, warnings, isReplay: false }
   const first = await firstAnswer(context, push.appId, idempotency)
   // The key can only have grown too old and been removed in between.
@@ -69,11 +73,6 @@ const NOBODY: Chunk = {
   cursor: '',
   isLast: false,
   reachesSomebody: false,
-}
-
-function recipientsOf(chunk: Chunk | undefined): number {
-  if (chunk === undefined) return 0
-  return new Set([...chunk.people, ...chunk.deliveries.map(({ recipient }) => recipient)]).size
 }
 
 const insert = hot<{ isDue: boolean }, Record<string, unknown>>(sql`
@@ -110,7 +109,10 @@ const insert = hot<{ isDue: boolean }, Record<string, unknown>>(sql`
     from accepted, jsonb_to_recordset(${sql.placeholder('contents')}::jsonb) as new ("channelId" text, kind text, content jsonb)
   ),
   message as (
-    select id, app_id, msg_type, priority, due_at from accepted where state <> 'scheduled'
+    select id, app_id, msg_type, priority, due_at, ${sql.placeholder('people')}::jsonb as people,
+      ${sql.placeholder('deliveries')}::jsonb as deliveries, ${sql.placeholder('broadcast')}::boolean as broadcast
+    from accepted
+    where state <> 'scheduled'
   ),
   ${putChunk}
   select state <> 'scheduled' as "isDue" from accepted`)

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../../src/context.ts'
 import { json, query, type Store } from '../../src/db/client.ts'
 import type { Compat } from '../../src/db/tables.ts'
-import { CHUNK, fanOutNext, nextChunk } from '../../src/delivery/fan-out.ts'
+import { CHUNK, nextChunk } from '../../src/delivery/fan-out.ts'
 import { openHints } from '../../src/hints/hints.ts'
 import { stores } from '../kit/stores.ts'
-import { empty } from './kit.ts'
+import { empty, step, workOff } from './kit.ts'
 
 const PEOPLE = 2_500
 
@@ -64,9 +64,7 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
       insert into contents select id, key, value, '{"title": "t", "content": "c", "text": "c"}' from message, jsonb_each_text(${json(channels)}::jsonb)`,
     )
   }
-  async function fanOut(node = nodes[0]!) {
-    while (await fanOutNext(node));
-  }
+  const fanOut = (node = nodes[0]!) => workOff(node)
   async function result() {
     const [message] = await query<{ state: string; recipients: number; items: number; broadcasts: number }>(
       store.db,
@@ -96,11 +94,11 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
 
   it('goes on where a worker that died has stopped', async () => {
     await putDue('specified', { dept: ['D'] }, { '1002': 'site', '1003': 'mail' })
-    await fanOutNext(nodes[0]!)
+    for (let steps = 0; steps < 2; steps++) await step(nodes[0]!)
     expect(await result()).toMatchObject({ state: 'fanning_out', recipients: CHUNK, items: CHUNK })
     // Died after it took the next chunk: it is nobody's until the lease ends.
     await query(store.db, sql`update messages set lease_until = now() + interval '1 minute'`)
-    expect(await fanOutNext(nodes[1]!)).toBe(false)
+    expect(await step(nodes[1]!)).toBe(false)
     await query(store.db, sql`update messages set lease_until = now() - interval '1 second'`)
     await fanOut(nodes[1])
     expect(await result()).toEqual({ ...whole, deliveries: mails })
@@ -236,6 +234,6 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
     await query(store.db, sql`update messages set failures = 19, lease_until = null where failures > 0`)
     await fanOut()
     expect(await broken()).toMatchObject([{ state: 'failed', failures: 20 }])
-    expect(await fanOutNext(nodes[0]!)).toBe(false)
+    expect(await step(nodes[0]!)).toBe(false)
   })
 })

@@ -7,7 +7,10 @@ import { json, query, type Db, type Store } from '../../src/db/client.ts'
 import { USUAL_LIMITS, type Carrier, type Limits, type Outcome } from '../../src/delivery/channel.ts'
 import type { DeliveryEvent } from '../../src/db/tables.ts'
 import { LANES } from '../../src/delivery/lanes.ts'
+import { fireDue } from '../../src/delivery/due.ts'
+import { fanOutNext } from '../../src/delivery/fan-out.ts'
 import { claim, toldState, type Claimed } from '../../src/delivery/queue.ts'
+import { takeBackNext } from '../../src/delivery/recall.ts'
 import { startWorker } from '../../src/delivery/worker.ts'
 import { openHints } from '../../src/hints/hints.ts'
 
@@ -79,6 +82,16 @@ export async function row(db: Db): Promise<Row> {
   const [only] = await rows(db)
   if (only === undefined) throw new Error('There is no delivery')
   return only
+}
+
+/** One step of a worker with messages: a round of those that are due, or a chunk, or a recall. False: there was nothing. */
+export async function step(node: Context): Promise<boolean> {
+  return (await fireDue(node)).foundAny || (await fanOutNext(node)) || takeBackNext(node)
+}
+
+/** All that there is to do with messages. */
+export async function workOff(node: Context): Promise<void> {
+  while (await step(node));
 }
 
 /** A worker on that store with one mail channel that is carried by `send`, and its log. */

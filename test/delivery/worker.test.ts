@@ -211,7 +211,7 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     try {
       const renewals: PromiseWithResolvers<void>[] = []
       const run: Store['run'] = async (text, params, mode) => {
-        if (text.includes('set lease_until = now()')) {
+        if (text.includes('update deliveries set lease_until = now()')) {
           renewals.push(Promise.withResolvers())
           await renewals.at(-1)!.promise
         }
@@ -256,7 +256,8 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     expect(attempts).toEqual(['a@example.org', 'b@example.org'])
     const errors = worker.lines.filter((line) => line.includes('trying again'))
     expect(errors.length).toBeGreaterThan(0)
-    expect(errors.length).toBeLessThan(15)
+    // A handful a loop, where one that did not pause would have thousands.
+    expect(errors.length).toBeLessThan(40)
   })
 
   it('writes no address into the log, whatever a provider or the database says', async () => {

@@ -4,10 +4,9 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../../src/context.ts'
 import { query, type Store } from '../../src/db/client.ts'
-import { fanOutNext } from '../../src/delivery/fan-out.ts'
 import { bringUpToDate } from '../../src/inbox/broadcast.ts'
 import { mark, type acts } from '../../src/inbox/mark.ts'
-import { empty } from '../delivery/kit.ts'
+import { empty, workOff } from '../delivery/kit.ts'
 import { eventually } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { prepare, putDue, recall, startCarrying, stateOf, told, wrongInboxes, type Outcome } from './kit.ts'
@@ -30,14 +29,11 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
   })
 
   const users = (count: number) => Array.from({ length: count }, (_, at) => `U${String(at + 1).padStart(5, '0')}`)
-  const fanOut = async (node: Context) => {
-    while (await fanOutNext(node));
-  }
   /** The worker's part: goes on until the recall has ended, without waiting for its time. */
   const end = (id: string) =>
     eventually(async () => {
       await query(store.db, sql`update messages set lease_until = null`)
-      await fanOut(nodes[1])
+      await workOff(nodes[1])
       return (await stateOf(store.db, id)) === 'recalled'
     }, 40_000)
   const count = async (what: ReturnType<typeof sql>) =>
@@ -50,7 +46,7 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
     for (let round = 0; round < rounds; round++) {
       await empty(store.db)
       const id = await putDue(store.db, { receiver: { user: users(400) }, channels: { '1001': 'sms' } })
-      await fanOut(nodes[0])
+      await workOff(nodes[0])
       const outcomes: Outcome[] = ['sent', 'sent', 'retry', 'ambiguous']
       const outcome = () => outcomes[Math.floor(Math.random() * outcomes.length)]!
       const carrying = [startCarrying(nodes[0], outcome), startCarrying(nodes[1], outcome)]
@@ -85,7 +81,7 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
     for (let round = 0; round < rounds / 5; round++) {
       await empty(store.db)
       const id = await putDue(store.db, { channels: { '1001': 'sms', '1002': 'site' } })
-      const fanning = Promise.all(nodes.map(fanOut))
+      const fanning = Promise.all(nodes.map(workOff))
       await eventually(() => count(sql`from messages where cursor > ${users(round * 500).at(-1) ?? ''}`))
       await shortly(20)
       await recall(nodes[0], id)
@@ -112,7 +108,7 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
       const receiver = { user: some }
       const id = await putDue(store.db, { receiver, channels: { '1002': 'site' } })
       const other = await putDue(store.db, { receiver, channels: { '1002': 'site' } })
-      await fanOut(nodes[0])
+      await workOff(nodes[0])
       const acting = some.map(async (user) => {
         for (let acted = 0; acted < 4; acted++) {
           await shortly(10)
@@ -138,7 +134,7 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
       const put = () => putDue(store.db, { receiverType: 'all', receiver: {}, channels: { '1002': 'site' } })
       const id = await put()
       const other = await put()
-      await fanOut(nodes[0])
+      await workOff(nodes[0])
       const looking = some.map(async (user) => {
         await shortly(40)
         await bringUpToDate(nodes[1].db, [user, ...users(3)])
@@ -160,7 +156,7 @@ describe.each(stores)('a recall beside others, on $name', ({ name, open }) => {
     for (let round = 0; round < rounds / 5; round++) {
       await empty(store.db)
       const id = await putDue(store.db, { receiver: { user: users(900) }, channels: { '1001': 'sms', '1002': 'site' } })
-      await fanOut(nodes[0])
+      await workOff(nodes[0])
       await Promise.all(nodes.flatMap((node) => [recall(node, id), recall(node, id)]))
       await end(id)
       expect(await told(store.db, id)).toEqual({ '1001': 'CANCELLED cancelled=900', '1002': 'RECALLED recalled=900' })

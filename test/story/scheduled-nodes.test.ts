@@ -51,9 +51,10 @@ describe.each(stores)('messages that fell due while nobody was up, on $name', (s
   it('go out at the start, the oldest first', async () => {
     const place = await store.place()
     const before = await boot(place.env)
+    const startedAt = Date.now()
     const push = (title: string, inMs: number) =>
       before.push(['USER001'], title, {
-        sendTime: new Date(Date.now() + inMs).toISOString(),
+        sendTime: new Date(startedAt + inMs).toISOString(),
         businessId: 'down',
       })
     await push('second', 1_500)
