@@ -109,6 +109,8 @@ export type ItemChange =
   | 'ARCHIVED'
   /** It was deleted. */
   | 'DELETED'
+  /** Its `expiresAt` came. */
+  | 'EXPIRED'
   /** It came. If more happened to it meanwhile, the item shows that already and another event follows. */
   | 'NEW'
   /** It was read. */
@@ -130,6 +132,8 @@ export type ItemChange =
 export type ItemGoneReason =
   /** The person deleted it. */
   | 'DELETED'
+  /** Its `expiresAt` came. */
+  | 'EXPIRED'
   /** Its sender took it back. */
   | 'RECALLED';
 
@@ -173,6 +177,8 @@ export type PushChannelMessageInput = {
   channelData?: unknown;
   /** What it says on each channel. Or use `channelData` as documented. */
   channels?: Array<ChannelContent> | null | undefined;
+  /** When nobody is to get it or see it any more, written as `sendTime` is: it leaves the inboxes, and what has not gone out never does. None: it stays. */
+  expiresAt?: string | null | undefined;
   /** Any text up to 255 characters: the same key and input push once, however often sent. */
   idempotencyKey?: string | null | undefined;
   /** `notice` (default) or `reminder`. */
@@ -199,6 +205,8 @@ export type PushTemplateMessageInput = {
   businessId?: string | null | undefined;
   /** The documented form: values by name. */
   channelParamData?: unknown;
+  /** When nobody is to get it or see it any more, written as `sendTime` is: it leaves the inboxes, and what has not gone out never does. None: it stays. */
+  expiresAt?: string | null | undefined;
   /** Any text up to 255 characters: the same key and input push once, however often sent. */
   idempotencyKey?: string | null | undefined;
   /** `notice` or `reminder`; otherwise the template's own. */

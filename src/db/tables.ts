@@ -169,6 +169,8 @@ export const messages = pgTable(
     senderCode: text('sender_code'),
     senderName: text('sender_name'),
     dueAt: time('due_at').notNull(),
+    /** From then on nobody is to get it or to see it. Null: it stays. */
+    expiresAt: time('expires_at'),
     state: text('state').$type<MessageState>().notNull(),
     /** Fan-out has reached everybody up to and including this user code or address; a recall after its end sets it beyond all. */
     cursor: text('cursor').notNull().default(''),
@@ -253,7 +255,7 @@ export const deliveries = pgTable(
     /** Its lane: 3 high, 2 normal, 1 low. */
     priority: smallint('priority').notNull(),
     dueAt: time('due_at').notNull(),
-    /** Nobody wants it any more after this. */
+    /** Nobody wants it any more after this: a day after it was put, or when the message expires. */
     expiresAt: time('expires_at').notNull(),
     attempts: integer('attempts').notNull().default(0),
     /** While it lies ahead, a worker has this row. */
@@ -383,7 +385,9 @@ export const items = pgTable(
     archivedAt: time('archived_at'),
     /** While it is set the item sleeps, unless it is gone. An archived one never does. */
     snoozedUntil: time('snoozed_until'),
-    /** Set when the person deleted it or the app recalled it: a tombstone, so that other devices learn of it. */
+    /** The message's. */
+    expiresAt: time('expires_at'),
+    /** Set when the person deleted it, the app recalled it or its time was over: a tombstone, so that other devices learn of it. */
     deletedAt: time('deleted_at'),
   },
   (t) => [
@@ -397,6 +401,10 @@ export const items = pgTable(
     index('items_snoozed')
       .on(t.snoozedUntil)
       .where(sql`snoozed_until is not null and deleted_at is null`),
+    // Whose time will be over.
+    index('items_expiring')
+      .on(t.expiresAt)
+      .where(sql`expires_at is not null and deleted_at is null`),
   ],
 )
 
@@ -411,6 +419,7 @@ export type ItemChange =
   | 'woken'
   | 'deleted'
   | 'recalled'
+  | 'expired'
 
 /** One row a push to all on the site channel. `seq` follows commit order, so that a cursor on it skips nothing. */
 export const broadcasts = pgTable(
@@ -422,6 +431,8 @@ export const broadcasts = pgTable(
     msgType: text('msg_type').notNull(),
     /** A recalled one is copied to nobody any more. */
     recalledAt: time('recalled_at'),
+    /** The message's: it is copied to nobody any more from then on. */
+    expiresAt: time('expires_at'),
     createdAt: createdAt(),
   },
   (t) => [index('broadcasts_created').on(t.createdAt)],

@@ -269,8 +269,8 @@ function putting(parts: SQL) {
         state = case when given."isLast" then 'fanned_out' else 'fanning_out' end, lease_until = null, failures = 0
       from given join standing on standing.id = given.id
       where messages.id = given.id and messages.cursor = given.after and messages.state in ('scheduled', 'fanning_out')
-      returning messages.id, messages.app_id, messages.msg_type, messages.priority, messages.due_at, given.people,
-        given.deliveries, given.broadcast
+      returning messages.id, messages.app_id, messages.msg_type, messages.priority, messages.due_at, messages.expires_at,
+        given.people, given.deliveries, given.broadcast
     ),
     ${parts}
     select id from message`)

@@ -23,7 +23,7 @@ import type { Plan } from './lanes.ts'
 
 /** A worker that is not heard of for so long is taken for dead. A living one renews its leases every third of it. */
 export const LEASE_SECONDS = 30
-/** Nobody wants yesterday's SMS. */
+/** Nobody wants yesterday's SMS. A message's own `expiresAt` may come before. */
 export const MAX_AGE_SECONDS = 86_400
 /**
  * Two nodes may know different channels for as long as a deployment takes: what one cannot send waits so long for another
@@ -43,15 +43,14 @@ export type NewDelivery = {
   reason: string | null
 }
 
-/** Fragment of the accept and fan-out statements. Expects a CTE `message (id, app_id, priority, due_at, deliveries)`. */
+/** Fragment of the accept and fan-out statements. Expects a CTE `message (id, app_id, priority, due_at, expires_at, deliveries)`. */
 export const putDeliveries = sql`
   put_deliveries as (
     insert into deliveries (
-      id, message_id, app_id, channel_id, recipient, user_code, address, state, reason, priority, due_at, expires_at,
-      settled_at
+      id, message_id, app_id, channel_id, recipient, user_code, address, state, reason, priority, due_at, expires_at, settled_at
     )
     select new.id, message.id, message.app_id, new."channelId", new.recipient, new."userCode", new.address, new.state,
-      new.reason, message.priority, message.due_at, now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS))}),
+      new.reason, message.priority, message.due_at, least(now() + ${sql.raw(`interval '${MAX_AGE_SECONDS} s'`)}, message.expires_at),
       case when new.state <> 'queued' then now() end
     from message, jsonb_to_recordset(message.deliveries) as new (
       id uuid, "channelId" text, recipient text, "userCode" text, address text, state text, reason text
@@ -122,7 +121,10 @@ const takeOver = sql`
   lease_until = now() + make_interval(secs => ${sql.raw(String(LEASE_SECONDS))})`
 
 const isUntried = sql`(attempts = 1 and not maybe_sent and history = '[]')`
-const isNew = sql`(deliveries.expires_at > now() + make_interval(secs => ${sql.raw(String(MAX_AGE_SECONDS - DEPLOYMENT_SECONDS))}))`
+/** Put, or replayed: that gives it another day. */
+const isNew = sql.raw(
+  `(created_at > now() - interval '${DEPLOYMENT_SECONDS} s' or expires_at > now() + interval '${MAX_AGE_SECONDS - DEPLOYMENT_SECONDS} s')`,
+)
 const steps = sql`jsonb_array_elements(history) with ordinality`
 
 /**
@@ -132,7 +134,7 @@ const steps = sql`jsonb_array_elements(history) with ordinality`
 const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
   deliveries.address, deliveries.attempts,
-  case when not (${isUntried} and ${isNew}) then jsonb_build_object(
+  case when not (${isUntried} and ${isNew} and expires_at >= now()) then jsonb_build_object(
     'losses', losses,
     'isTooOld', expires_at < now(),
     'isNew', ${isNew},
@@ -186,8 +188,7 @@ const claimStatement = hot<ClaimedRow, ClaimParams>(sql`
         partition by turn.priority order by turn.app_id <= lane."afterApp", turn.app_id
       ) as place,
       ceil(
-        least(lane.kept + ${sql.placeholder('pool')}::int, ${sql.placeholder('total')}::int)
-          / (count(*) over (partition by turn.priority))::numeric
+        least(lane.kept + ${sql.placeholder('pool')}::int, ${sql.placeholder('total')}::int) / (count(*) over (partition by turn.priority))::numeric
       )::int as each
     from turn join lane using (priority)
   ),

@@ -18,8 +18,8 @@ type Sizes = { atOnce: number; most: number }
 
 /**
  * Queues ended deliveries again, with all their attempts and another day to live, under the same delivery id: a provider
- * that knows it will not send twice. Not those without an address, nor of a recalled message. Only what had ended before
- * the call: what its provider refuses again meanwhile is not replayed a second time. `isMore`: of those some are left, so
+ * that knows it will not send twice. Not those without an address, nor of a message that was recalled or has expired.
+ * Only what had ended before the call: what its provider refuses again meanwhile is not replayed a second time. `isMore`: of those some are left, so
  * call again.
  */
 export async function replay(
@@ -48,7 +48,9 @@ async function clock(db: Db): Promise<string> {
 /** From and condition of what can be replayed, of the deliveries that had ended before `time`. */
 function endedBefore(which: Replay, time: string): SQL {
   return sql`
-    from deliveries join messages on messages.id = deliveries.message_id and messages.recalled_at is null
+    from deliveries
+    join messages on messages.id = deliveries.message_id and messages.recalled_at is null
+      and (messages.expires_at is null or messages.expires_at > now())
     where ${conditionOf(which)} and deliveries.address is not null
       and deliveries.settled_at < ${time}::text::timestamptz`
 }
@@ -78,7 +80,9 @@ async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
       set state = 'queued', reason = 'REPLAYED', attempts = 0, losses = 0, lease = null, lease_until = null,
         -- Its provider had taken it: a recall must not say that it never went out.
         maybe_sent = maybe_sent or state = 'undelivered', recall_requested = false, due_at = now(), settled_at = null,
-        expires_at = now() + make_interval(secs => ${MAX_AGE_SECONDS}),
+        expires_at = least(
+          now() + make_interval(secs => ${MAX_AGE_SECONDS}), (select expires_at from messages where id = message_id)
+        ),
         history = history || jsonb_build_object('at', now(), 'state', 'queued', 'attempt', 0, 'reason', 'REPLAYED')
       where deliveries.id = any(array(select id from chosen))
       returning deliveries.id`,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import { makeBell, type Bell } from './bell.ts'
 import { carry } from './carry.ts'
-import { wakeItems } from '../inbox/snooze.ts'
+import { moveOn } from '../inbox/clock.ts'
 import { fireDue } from './due.ts'
 import { fanOutNext } from './fan-out.ts'
 import { renew } from './leases.ts'
@@ -23,8 +23,8 @@ const NO_BEAT_MS = 3_600_000
 const PAUSE_MS = 1_000
 const RENEW_MS = (LEASE_SECONDS * 1_000) / 3
 const TIDY_MS = 2_000
-/** How late a snoozed item may wake, and a little more. */
-const WAKE_MS = 500
+/** How late an item may wake or go, and a little more. */
+const CLOCK_MS = 500
 /** At a stop, attempts under way get so long to end before they are cut off. */
 const DRAIN_MS = 10_000
 
@@ -92,15 +92,15 @@ export function startWorker(context: Context): Worker {
   }
 
   const configured = outbound.map(({ id }) => id)
-  const waking = makeBell()
+  const clock = makeBell()
   // Rung by the look, and only when there is something.
   const large = makeBell()
   const recalls = makeBell()
 
-  async function wake(): Promise<number> {
-    const users = await wakeItems(db)
+  async function lookAtClock(): Promise<number> {
+    const users = await moveOn(db)
     if (users.length > 0) hints.send({ kind: 'inbox', users })
-    return users.length > 0 ? 0 : WAKE_MS
+    return users.length > 0 ? 0 : CLOCK_MS
   }
 
   /** One look tells the three loops that move messages what there is, so that idle they cost the database no more than one. */
@@ -117,7 +117,7 @@ export function startWorker(context: Context): Worker {
     loop('recalls', recalls, async () => ((await takeBackNext(context)) ? 0 : NO_BEAT_MS)),
     loop('tidying', newBell(), async () => ((await tidy(db, configured)) > 0 ? 0 : TIDY_MS)),
     // No hint tells of it: rung only at the stop, so that work elsewhere costs nothing here.
-    loop('waking', waking, wake),
+    loop('clock', clock, lookAtClock),
     ...carrying.map((one) => one.loop()),
   ]
   const renewing = setInterval(() => void beat(), RENEW_MS)
@@ -126,7 +126,7 @@ export function startWorker(context: Context): Worker {
     async stop() {
       stopping.abort()
       ring()
-      for (const bell of [waking, large, recalls]) bell.ring()
+      for (const bell of [clock, large, recalls]) bell.ring()
       await Promise.all(loops)
       const cutOff = setTimeout(() => {
         for (const one of carrying) one.abort()

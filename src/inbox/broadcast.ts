@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { json, query, texts, type Db } from '../db/client.ts'
 import { addUp, setCounts } from './counts.ts'
+import { isCurrent } from './inbox.ts'
 
 /** About how many items one statement makes, for all its people together: it holds their inboxes meanwhile. */
 const ITEMS_AT_ONCE = 5_000
@@ -17,18 +18,18 @@ const IN_ORDER = 7_302_120
 
 /**
  * Fragment of the accept and fan-out statements: makes a broadcast of each message that is to be one.
- * Expects a CTE `message (id, app_id, msg_type, due_at, broadcast)`. The lock is held until the commit; `seq` is drawn
+ * Expects a CTE `message (id, app_id, msg_type, due_at, expires_at, broadcast)`. The lock is held until the commit; `seq` is drawn
  * after it is taken.
  */
 export const putBroadcast = sql`
   in_order as materialized (
-    select message.id, message.app_id, message.msg_type, message.due_at, pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
+    select message.id, message.app_id, message.msg_type, message.due_at, message.expires_at, pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
     from message
-    where broadcast
+    where broadcast and ${isCurrent}
   ),
   put_broadcast as (
-    insert into broadcasts (message_id, app_id, msg_type)
-    select id, app_id, msg_type from in_order where taken is not null order by due_at, id
+    insert into broadcasts (message_id, app_id, msg_type, expires_at)
+    select id, app_id, msg_type, expires_at from in_order where taken is not null order by due_at, id
     returning seq
   )`
 
@@ -70,7 +71,7 @@ export async function upToDate({ db, hints }: Pick<Context, 'db' | 'hints'>, use
 
 /**
  * Copies up to `each` missing broadcasts to each of these users, in order; gives how many it went past, and copied, for
- * those who missed any. Recalled ones are passed over. `for share` reads `recalled_at` as it is now, and makes a recall
+ * those who missed any. Recalled and expired ones are passed over. `for share` reads `recalled_at` as it is now, and makes a recall
  * wait for this copy, so that its look for items (recall.ts) finds what was copied.
  */
 function copyBroadcasts(db: Db, users: string[], each: number) {
@@ -92,7 +93,7 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
         select inbox.user_code, inbox.rev, broadcast.*
         from inbox
         cross join lateral (
-          select seq, message_id, app_id, msg_type, created_at
+          select seq, message_id, app_id, msg_type, expires_at, created_at
           from broadcasts
           where seq > inbox.cursor and created_at > inbox.created_at
           order by seq
@@ -101,7 +102,7 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
       ),
       standing as materialized (
         select seq from broadcasts
-        where seq in (select seq from wanted) and recalled_at is null
+        where seq in (select seq from wanted) and recalled_at is null and ${isCurrent}
         for share
       ),
       missing as (
@@ -109,8 +110,8 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
         from wanted join standing on standing.seq = wanted.seq
       ),
       changed as (
-        insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, created_at)
-        select user_code, message_id, next_rev, next_rev, app_id, msg_type, created_at from missing
+        insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, expires_at, created_at)
+        select user_code, message_id, next_rev, next_rev, app_id, msg_type, expires_at, created_at from missing
         returning user_code, app_id, msg_type, 1 as unread_by, 1 as unseen_by
       ),
       ${addUp},

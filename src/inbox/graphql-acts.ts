@@ -7,7 +7,7 @@ import { CountsRef, ItemRef, MSG_ID, ownMessageId } from './graphql.ts'
 import { itemsByIds, stateOf, type InboxState } from './inbox.ts'
 import { archiveRead, deleteArchived, mark, type Act, type acts, type Which } from './mark.ts'
 import { formatRev, readRev } from './rev.ts'
-import { sleepUntil } from './snooze.ts'
+import { sleepUntil } from './clock.ts'
 
 /** Items that one mutation may name. */
 const IDS_LIMIT = 500

@@ -25,6 +25,7 @@ const ItemChangeEnum = builder.enumType('ItemChange', {
     WOKEN: { value: 'woken', description: 'It is back, unread and unseen.' },
     DELETED: { value: 'deleted', description: 'It was deleted.' },
     RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
+    EXPIRED: { value: 'expired', description: 'Its `expiresAt` came.' },
   } as const,
 })
 
@@ -93,6 +94,7 @@ const GoneReason = builder.enumType('ItemGoneReason', {
   values: {
     DELETED: { value: 'deleted', description: 'The person deleted it.' },
     RECALLED: { value: 'recalled', description: 'Its sender took it back.' },
+    EXPIRED: { value: 'expired', description: 'Its `expiresAt` came.' },
   } as const,
 })
 

@@ -104,6 +104,11 @@ builder.node(ItemRef, {
       nullable: true,
       description: 'Until when it sleeps, out of the inbox; null while awake.',
     }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it will be gone from the inbox by itself; null: never.',
+    }),
   }),
 })
 

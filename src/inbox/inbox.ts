@@ -26,6 +26,7 @@ export type Item = {
   readAt: Date | null
   archivedAt: Date | null
   snoozedUntil: Date | null
+  expiresAt: Date | null
   deletedAt: Date | null
   /** What the message says on the site channel, sanitised when it was accepted. */
   content: { title: string; content: string; text: string; website?: string }
@@ -38,17 +39,22 @@ export type Item = {
 /** An inbox at one instant. */
 export type InboxState = { id: string; rev: number; counts: Counts }
 
+/** Whether a message, a broadcast or an item has not expired. Its column is `expires_at`, and no other table may have one. */
+export const isCurrent = sql`(expires_at is null or expires_at > now())`
+
 /** One more in a facet. Its name comes from one row, so that it is made once a statement, not once an inbox. */
 const oneMore = (facet: SQL) => facetPlus(sql`inbox.facets`, sql`(select ${facet} from facet)`, sql`1`)
 
 /**
  * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of its `people`
- * (user codes, each once). Expects a CTE `message (id, app_id, msg_type, people)` of at most one row; nothing happens
- * without. Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
+ * (user codes, each once). Expects a CTE `message (id, app_id, msg_type, people, expires_at)` of at most one row; nothing
+ * happens without, or when its time is over. Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
  */
 export const putItems = sql`
   facet as materialized (
-    select people, ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen from message
+    select people, ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen
+    from message
+    where ${isCurrent}
   ),
   raised as (
     insert into inboxes as inbox (user_code, rev, unread, unseen, facets)
@@ -61,8 +67,8 @@ export const putItems = sql`
     returning user_code, rev
   ),
   put_items as (
-    insert into items (user_code, message_id, rev, created_rev, app_id, msg_type)
-    select raised.user_code, message.id, raised.rev, raised.rev, message.app_id, message.msg_type
+    insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, expires_at)
+    select raised.user_code, message.id, raised.rev, raised.rev, message.app_id, message.msg_type, message.expires_at
     from raised, message
     returning user_code
   )`
@@ -72,7 +78,7 @@ const itemColumns = sql`
   items.user_code as "userCode", items.message_id as "messageId", items.rev, items.created_rev as "createdRev",
   items.change, coalesce(items.changed_at, items.created_at) as "changedAt", items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
   items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt", items.snoozed_until as "snoozedUntil",
-  items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
+  items.expires_at as "expiresAt", items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
   messages.sender_name as "senderName", messages.business_id as "businessId", messages.priority`
 
 const itemJoins = sql`

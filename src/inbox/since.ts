@@ -31,6 +31,7 @@ type Told = Counts & {
   readAt: string | null
   archivedAt: string | null
   snoozedUntil: string | null
+  expiresAt: string | null
   deletedAt: string | null
 } & Pick<Change, 'at' | 'isNew' | 'rev' | 'createdRev' | 'change' | 'appId' | 'msgType'>
 type Said = { key: string } & Pick<
@@ -42,7 +43,8 @@ const columns = sql`
   items.message_id as key, items.rev, items.created_rev as "createdRev", items.change,
   coalesce(items.changed_at, items.created_at) as "changedAt", items.app_id as "appId", items.msg_type as "msgType",
   items.created_at as "createdAt", items.seen_at as "seenAt", items.read_at as "readAt",
-  items.archived_at as "archivedAt", items.snoozed_until as "snoozedUntil", items.deleted_at as "deletedAt"`
+  items.archived_at as "archivedAt", items.snoozed_until as "snoozedUntil", items.expires_at as "expiresAt",
+  items.deleted_at as "deletedAt"`
 
 /** Inboxes and messages are looked up one by one (`limit 1`): guesses at how many there are could lead to reading all. */
 const statement = hot<Found, { askers: string; limit: number }>(sql`
@@ -149,6 +151,7 @@ function changeOf(userCode: string, told: Told, said: Said): Change {
     readAt: time(told.readAt),
     archivedAt: time(told.archivedAt),
     snoozedUntil: time(told.snoozedUntil),
+    expiresAt: time(told.expiresAt),
     deletedAt: time(told.deletedAt),
     ...{ content, senderCode, senderName, businessId, priority },
   }

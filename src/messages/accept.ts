@@ -21,6 +21,8 @@ export type Push = {
   senderName: string | undefined
   /** Undefined: now. */
   dueAt: Date | undefined
+  /** Undefined: it stays. */
+  expiresAt: Date | undefined
   contents: { channelId: string; kind: string; content: unknown }[]
   requestId: string
 }
@@ -47,7 +49,14 @@ export async function accept(
   const { people, deliveries, broadcast } = chunk ?? NOBODY
   const recipients = recipientsOf(chunk ?? NOBODY)
   const params = {
-    message: json({ ...push, id, dueAt: push.dueAt?.toISOString(), state, recipients }),
+    message: json({
+      ...push,
+      id,
+      dueAt: push.dueAt?.toISOString(),
+      expiresAt: push.expiresAt?.toISOString(),
+      state,
+      recipients,
+    }),
     contents: json(push.contents),
     key: idempotency?.key ?? null,
     bodySha256: idempotency?.bodySha256 ?? null,
@@ -87,21 +96,21 @@ const insert = hot<{ isDue: boolean }, Record<string, unknown>>(sql`
   accepted as (
     insert into messages (
       id, app_id, template_code, template_version, receiver_type, receiver, unresolved, business_id, msg_type, priority,
-      sender_code, sender_name, due_at, state, recipients, request_id
+      sender_code, sender_name, due_at, expires_at, state, recipients, request_id
     )
     select new.id, new."appId", new."templateCode", new."templateVersion", new."receiverType", new.receiver,
       new.unresolved, new."businessId", new."msgType", new.priority, new."senderCode", new."senderName",
-      greatest(new."dueAt", now()),
+      greatest(new."dueAt", now()), new."expiresAt",
       case when new."dueAt" > now() then 'scheduled' else new.state end,
       case when new."dueAt" > now() then 0 else new.recipients end,
       new."requestId"
     from jsonb_to_record(${sql.placeholder('message')}::jsonb) as new (
       id uuid, "appId" text, "templateCode" text, "templateVersion" int, "receiverType" text, receiver jsonb,
       unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
-      "dueAt" timestamptz, state text, recipients int, "requestId" text
+      "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text
     )
     where ${sql.placeholder('key')}::text is null or exists (select from key)
-    returning id, app_id, msg_type, priority, due_at, state
+    returning id, app_id, msg_type, priority, due_at, expires_at, state
   ),
   put_contents as (
     insert into contents (message_id, channel_id, kind, content)
@@ -109,7 +118,7 @@ const insert = hot<{ isDue: boolean }, Record<string, unknown>>(sql`
     from accepted, jsonb_to_recordset(${sql.placeholder('contents')}::jsonb) as new ("channelId" text, kind text, content jsonb)
   ),
   message as (
-    select id, app_id, msg_type, priority, due_at, ${sql.placeholder('people')}::jsonb as people,
+    select id, app_id, msg_type, priority, due_at, expires_at, ${sql.placeholder('people')}::jsonb as people,
       ${sql.placeholder('deliveries')}::jsonb as deliveries, ${sql.placeholder('broadcast')}::boolean as broadcast
     from accepted
     where state <> 'scheduled'

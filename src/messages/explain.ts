@@ -86,8 +86,11 @@ function ofDelivery({ state, reason }: Delivery): Found {
   return { code: BY_REASON[reason ?? ''] ?? BY_STATE[state] }
 }
 
+/** Why an item is gone, by its last change; otherwise the person deleted it. */
+const GONE_BY: Record<string, FindingCode> = { recalled: 'RECALLED', expired: 'EXPIRED' }
+
 type ItemRow = { change: string; createdAt: Date; readAt: Date | null; deletedAt: Date | null }
-type BroadcastRow = { isRecalled: boolean; isBefore: boolean | null }
+type BroadcastRow = { isRecalled: boolean; isExpired: boolean; isBefore: boolean | null }
 
 async function ofItem(db: Db, message: Message, user: string): Promise<Found | undefined> {
   const [item] = await query<ItemRow>(
@@ -96,19 +99,21 @@ async function ofItem(db: Db, message: Message, user: string): Promise<Found | u
       select change, created_at as "createdAt", read_at as "readAt", deleted_at as "deletedAt"
       from items where user_code = ${user} and message_id = ${message.id}`,
   )
-  if (item?.deletedAt) return { code: item.change === 'recalled' ? 'RECALLED' : 'DELETED_BY_USER', at: item.deletedAt }
+  if (item?.deletedAt) return { code: GONE_BY[item.change] ?? 'DELETED_BY_USER', at: item.deletedAt }
   if (item !== undefined)
     return item.readAt ? { code: 'READ', at: item.readAt } : { code: 'IN_INBOX', at: item.createdAt }
   const [broadcast] = await query<BroadcastRow>(
     db,
     sql`
-      select broadcasts.recalled_at is not null as "isRecalled", users.created_at < broadcasts.created_at as "isBefore"
+      select broadcasts.recalled_at is not null as "isRecalled",
+        coalesce(broadcasts.expires_at <= now(), false) as "isExpired", users.created_at < broadcasts.created_at as "isBefore"
       from broadcasts left join users on users.code = ${user} and users.enabled
       where broadcasts.message_id = ${message.id}`,
   )
   if (broadcast === undefined || broadcast.isBefore === null) return undefined
   if (!broadcast.isBefore) return { code: 'JOINED_LATER' }
-  return { code: broadcast.isRecalled ? 'BROADCAST_RECALLED' : 'WAITS_FOR_LOOK' }
+  if (broadcast.isRecalled) return { code: 'BROADCAST_RECALLED' }
+  return broadcast.isExpired ? { code: 'EXPIRED_BEFORE', at: message.expiresAt } : { code: 'WAITS_FOR_LOOK' }
 }
 
 /** Neither an item nor a delivery: the message has not got there, or never meant this person. */
@@ -124,6 +129,8 @@ async function ofNothing(
   if (message.receiverType !== 'custom' && person === undefined) return { code: 'UNKNOWN_USER' }
   if (message.receiverType !== 'custom' && person?.enabled === false) return { code: 'DISABLED_USER' }
   if (!(await isMeantToday(db, message, channelId, kind, user))) return { code: 'NOT_IN_AUDIENCE' }
+  if (message.expiresAt !== null && message.expiresAt <= new Date())
+    return { code: 'EXPIRED_BEFORE', at: message.expiresAt }
   if (message.state === 'fanned_out' || isPassed(message, user)) return { code: 'ADDED_LATER' }
   if (message.state === 'fanning_out') return { code: 'STILL_FANNING_OUT' }
   return { code: message.state === 'failed' ? 'FAN_OUT_FAILED' : 'RECALLED_BEFORE' }

@@ -80,6 +80,14 @@ export const sentences = {
     zh: ({ user, at }) => `已于 ${at} 从 ${user} 的收件箱撤回`,
     en: ({ user, at }) => `it was recalled from the inbox of ${user} at ${at}`,
   },
+  EXPIRED: {
+    zh: ({ user, at }) => `已于 ${at} 到期，从 ${user} 的收件箱移除`,
+    en: ({ user, at }) => `its time was over at ${at}, and it left the inbox of ${user}`,
+  },
+  EXPIRED_BEFORE: {
+    zh: ({ user, at }) => `在 ${user} 收到之前已到期（${at}）`,
+    en: ({ user, at }) => `its time was over (${at}) before ${user} got it`,
+  },
   WAITS_FOR_LOOK: {
     zh: ({ user }) => `广播消息：${user} 下次打开收件箱时出现`,
     en: ({ user }) => `a broadcast: it appears when ${user} next looks at the inbox`,

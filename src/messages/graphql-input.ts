@@ -132,6 +132,10 @@ const receiverAndMore = {
   sendTime: {
     description: '`yyyy-MM-dd HH:mm:ss` in the configured zone, or ISO 8601 with offset. None or past: now.',
   },
+  expiresAt: {
+    description:
+      'When nobody is to get it or see it any more, written as `sendTime` is: it leaves the inboxes, and what has not gone out never does. None: it stays.',
+  },
   idempotencyKey: {
     description: 'Any text up to 255 characters: the same key and input push once, however often sent.',
   },
@@ -154,6 +158,7 @@ export const PushChannelMessageInput = builder.inputType('PushChannelMessageInpu
     senderCode: t.string(receiverAndMore.senderCode),
     senderName: t.string(receiverAndMore.senderName),
     sendTime: t.string(receiverAndMore.sendTime),
+    expiresAt: t.string(receiverAndMore.expiresAt),
     idempotencyKey: t.string({ ...receiverAndMore.idempotencyKey, validate: { minLength: 1, maxLength: 255 } }),
   }),
 })
@@ -176,6 +181,7 @@ export const PushTemplateMessageInput = builder.inputType('PushTemplateMessageIn
     senderCode: t.string(receiverAndMore.senderCode),
     senderName: t.string(receiverAndMore.senderName),
     sendTime: t.string(receiverAndMore.sendTime),
+    expiresAt: t.string(receiverAndMore.expiresAt),
     idempotencyKey: t.string({ ...receiverAndMore.idempotencyKey, validate: { minLength: 1, maxLength: 255 } }),
   }),
 })

@@ -27,7 +27,7 @@ const RecallCountsRef = builder.objectRef<RecallCounts>('RecallCounts').implemen
     tooLate: t.exposeInt('tooLate', { description: 'It was with the provider already, or may have been.' }),
     pending: t.exposeInt('pending', { description: 'Not decided yet: with a worker, or not reached so far.' }),
     ended: t.exposeInt('ended', {
-      description: 'Nothing to take back: it had ended without going out, or the person had deleted it.',
+      description: 'Nothing to take back: it had ended without going out, had expired, or the person had deleted it.',
     }),
   }),
 })

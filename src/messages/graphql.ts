@@ -37,7 +37,7 @@ const StateTotal = builder.objectRef<{ state: string; count: number }>('StateTot
   description: 'How many recipients of a channel are in one state.',
   fields: (t) => ({
     state: t.exposeString('state', {
-      description: 'A delivery state in lower case; on the site channel `unread`, `read` or `recalled`.',
+      description: 'A delivery state in lower case; on the site channel `unread`, `read`, `recalled` or `expired`.',
     }),
     count: t.exposeInt('count', { description: 'Recipients in that state.' }),
   }),
@@ -85,6 +85,11 @@ builder.node(MessageRef, {
     templateCode: t.exposeString('templateCode', { nullable: true, description: 'The template it was rendered from.' }),
     templateVersion: t.exposeInt('templateVersion', { nullable: true, description: 'The version of that template.' }),
     dueAt: t.expose('dueAt', { type: 'DateTime', description: 'When it goes out.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When nobody is to get it or see it any more; null: never.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was accepted.' }),
     channels: t.field({
       type: [MessageChannel],

@@ -54,11 +54,11 @@ export type ChannelStatus = {
 
 /** A recipient's state on the site channel. */
 export const itemState = sql`
-  case when items.change = 'recalled' then 'recalled' when items.read_at is null then 'unread' else 'read' end`
+  case when items.change in ('recalled', 'expired') then items.change when items.read_at is null then 'unread' else 'read' end`
 
 /**
  * What the message says on each channel, and how many recipients stand where. On the site channel the states are
- * `unread`, `read` and `recalled`; people who have not fetched a broadcast yet are in no total.
+ * `unread`, `read`, `recalled` and `expired`; people who have not fetched a broadcast yet are in no total.
  */
 export async function channelStatus(db: Db, messageId: string): Promise<ChannelStatus[]> {
   const said = await db.select().from(contents).where(eq(contents.messageId, messageId)).orderBy(contents.channelId)

@@ -10,7 +10,7 @@ import { readVariables, renderContents } from '../templates/render.ts'
 import { publishedTemplate } from '../templates/templates.ts'
 import { accept, firstAnswer, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
 import { priorityScales, readCommon, readMsgType, readPriority, type CommonInput } from './input.ts'
-import { readSendTime } from './send-time.ts'
+import { readExpiresAt, readSendTime } from './times.ts'
 
 /** What comes with a push besides its body. */
 export type Around = { requestId: string; idempotency: IdempotencyKey | undefined }
@@ -65,6 +65,7 @@ async function carryOut(
   said: Said,
 ): Promise<Accepted> {
   const dueAt = readSendTime(body['sendTime'], context.config.TIME_ZONE)
+  const expiresAt = readExpiresAt(body['expiresAt'], context.config.TIME_ZONE, dueAt)
   const warnings: string[] = []
   const spoken = read.receiverType === 'custom' ? matchAccounts(read.receiver, said, warnings) : said
   if (read.receiverType === 'all') checkBroadcastGrants(app, spoken)
@@ -90,6 +91,7 @@ async function carryOut(
     unresolved,
     senderName: read.senderName ?? (await nameOf(context, read.senderCode)),
     dueAt,
+    expiresAt,
     contents: spoken.map(({ channel, content }) => ({ channelId: channel.id, kind: channel.kind, content })),
     requestId: around.requestId,
   }

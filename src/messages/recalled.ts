@@ -19,7 +19,7 @@ export type RecallCounts = {
   tooLate: number
   /** Not decided yet. */
   pending: number
-  /** Nothing to take back: had ended without going out, or the person had deleted it. */
+  /** Nothing to take back: had ended without going out, it had expired, or the person had deleted it. */
   ended: number
 }
 
@@ -95,7 +95,7 @@ function countsOf(db: Db, messageId: string) {
           count(*) filter (where change = 'recalled')::int as recalled,
           count(*) filter (where change = 'recalled' and read_at is not null)::int as read,
           count(*) filter (where deleted_at is null)::int as pending,
-          count(*) filter (where change = 'deleted')::int as ended
+          count(*) filter (where change in ('deleted', 'expired'))::int as ended
         from items
         where items.message_id = contents.message_id and contents.kind = 'site'
       ) as site

@@ -22,7 +22,7 @@ const itemHistory = sql`
     select jsonb_agg(jsonb_build_object('at', step.at, 'state', step.state, 'attempt', 0) order by step.at)
     from (
       values (items.created_at, 'unread'), (items.seen_at, 'seen'), (items.read_at, 'read'), (items.archived_at, 'archived'),
-        (items.deleted_at, case when items.change = 'recalled' then 'recalled' else 'deleted' end)
+        (items.deleted_at, case when items.change in ('recalled', 'expired') then items.change else 'deleted' end)
     ) as step (at, state)
     where step.at is not null
   )`

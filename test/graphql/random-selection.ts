@@ -109,6 +109,7 @@ const item: fc.Arbitrary<Item> = fc.record({
   readAt: maybeDate,
   archivedAt: maybeDate,
   snoozedUntil: maybeDate,
+  expiresAt: maybeDate,
   deletedAt: maybeDate,
   content: fc.record(
     { title: text, content: text, text, website: text },

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { query } from '../../src/db/client.ts'
 import { takeItemsBack } from '../../src/inbox/recall.ts'
-import { sleepUntil, wakeItems } from '../../src/inbox/snooze.ts'
+import { moveOn, sleepUntil } from '../../src/inbox/clock.ts'
 import { acts, mark } from '../../src/inbox/mark.ts'
 import { eventually, run } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
@@ -159,7 +159,7 @@ describe.each(stores)('snoozing items, on $name', (store) => {
       db,
       sql`update items set snoozed_until = now() - interval '1 day' where user_code in ('USER005', 'USER006')`,
     )
-    const woken = await Promise.all(Array.from({ length: 6 }, () => wakeItems(db)))
+    const woken = await Promise.all(Array.from({ length: 6 }, () => moveOn(db)))
     expect(woken.flat().length).toBeLessThanOrEqual(users.length)
     for (const user of users) {
       await eventually(async () => (await storedCounts(db, user))?.unread === 20)
@@ -174,7 +174,7 @@ describe.each(stores)('snoozing items, on $name', (store) => {
       const { data } = await posthouse.graphql(await posthouse.token(user), POLL)
       expect(data!['inboxChanges'][0].counts).toEqual(await recount(db, user))
     }
-    expect(await wakeItems(db)).toEqual([])
+    expect(await moveOn(db)).toEqual([])
   })
 
   it('refuses a time that is past or more than a year ahead, and says which', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readSendTime } from '../src/messages/send-time.ts'
+import { readSendTime } from '../src/messages/times.ts'
 
 const read = (text: unknown, zone = 'Asia/Shanghai') => readSendTime(text, zone)?.toISOString()
 const HOUR_MS = 3_600_000
