@@ -1,11 +1,12 @@
 /** What a person does to the inbox, in GraphQL. Every mutation is about the inbox of the user who asks. */
 import { decodeGlobalID } from '@pothos/plugin-relay'
+import { checkText } from '../check.ts'
 import { badInput, Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { upToDate } from './broadcast.ts'
-import { CountsRef, ItemRef, MSG_ID, ownMessageId } from './graphql.ts'
+import { CountsRef, ItemRef, kindFields, MSG_ID, ownMessageId } from './graphql.ts'
 import { itemsByIds, stateOf, type InboxState } from './inbox.ts'
-import { archiveRead, deleteArchived, mark, type Act, type acts, type Which } from './mark.ts'
+import { archiveAwake, archiveRead, deleteArchived, mark, type Act, type acts, type Which } from './mark.ts'
 import { formatRev, readRev } from './rev.ts'
 import { sleepUntil } from './clock.ts'
 
@@ -126,9 +127,19 @@ function messageIdOf(id: string, user: string): string | undefined {
 /** The mutations on everything that was there at a rev. */
 const sweeps: { name: string; act: keyof typeof acts | Act; description: string }[] = [
   {
+    name: 'markAllSeen',
+    act: 'seen',
+    description: 'Marks everything as seen that was there at a rev, as when a list of it was opened.',
+  },
+  {
     name: 'markAllRead',
     act: 'read',
     description: 'Marks everything as read that was there at a rev. What arrives meanwhile stays unread.',
+  },
+  {
+    name: 'archiveAll',
+    act: archiveAwake,
+    description: 'Puts away what came up to a rev, read or not. What sleeps goes on sleeping.',
   },
   {
     name: 'archiveAllRead',
@@ -142,6 +153,11 @@ const sweeps: { name: string; act: keyof typeof acts | Act; description: string 
   },
 ]
 
+const InboxKindFilter = builder.inputType('InboxKindFilter', {
+  description: 'Items by where they come from and when they came; what is left out does not matter.',
+  fields: kindFields,
+})
+
 for (const { name, act, description } of sweeps) {
   builder.mutationField(name, (t) =>
     t.field({
@@ -154,11 +170,14 @@ for (const { name, act, description } of sweeps) {
           required: true,
           description: 'The rev that the person was looking at, from `inboxChanges` or a mutation.',
         }),
+        filter: t.arg({ type: InboxKindFilter, description: 'Only these of it.' }),
       },
-      resolve: async (_root, { upTo }, context) => {
+      resolve: async (_root, { upTo, filter }, context) => {
+        checkText(filter, 'filter')
         const state = await stateOf(context.posthouse.db, viewerUser(context))
         // A rev ahead of the inbox, from before the database was set back, is not to reach what comes later.
-        return actOn(context, act, { upTo: Math.min(readRev(upTo, state, 'upTo'), state?.rev ?? 0) })
+        const reached = Math.min(readRev(upTo, state, 'upTo'), state?.rev ?? 0)
+        return actOn(context, act, { upTo: reached, kind: filter ?? {} })
       },
     }),
   )

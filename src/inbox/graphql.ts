@@ -128,17 +128,24 @@ export function ownMessageId(key: string, user: string): string | undefined {
   return MSG_ID.test(messageId) && key === itemKey({ messageId, userCode: user }) ? messageId : undefined
 }
 
+type InputFields = Parameters<Parameters<typeof builder.inputType>[1]['fields']>[0]
+
+/** Where items come from and when they came: for pages and for acts on everything. */
+export const kindFields = (t: InputFields) => ({
+  msgType: t.string({ description: 'Only of this type.' }),
+  appId: t.string({ description: 'Only from this app.' }),
+  senderCode: t.string({ description: 'Only from this sender.' }),
+  since: t.field({ type: 'DateTime', description: 'Only what came then or later.' }),
+  until: t.field({ type: 'DateTime', description: 'Only what came before then.' }),
+})
+
 const InboxFilter = builder.inputType('InboxFilter', {
   description: 'Which items; what is left out does not matter.',
   fields: (t) => ({
     unread: t.boolean({ description: 'true: only unread ones; false: only read ones.' }),
     archived: t.boolean({ description: 'true: only archived ones; otherwise only those in the inbox.' }),
     snoozed: t.boolean({ description: 'true: only sleeping ones; otherwise only those awake.' }),
-    msgType: t.string({ description: 'Only of this type.' }),
-    appId: t.string({ description: 'Only from this app.' }),
-    senderCode: t.string({ description: 'Only from this sender.' }),
-    since: t.field({ type: 'DateTime', description: 'Only what came then or later.' }),
-    until: t.field({ type: 'DateTime', description: 'Only what came before then.' }),
+    ...kindFields(t),
     search: t.string({
       description:
         `Only what says all of these words, in title or text; spaces part them. Case and full or half width do not matter, ` +

@@ -9,6 +9,7 @@ import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
 import { facetPlus, unreadFacet, unseenFacet, type Counts } from './counts.ts'
+import { isOfKind, type KindFilter } from './filter.ts'
 import { says, stretches } from './search.ts'
 
 export type Item = {
@@ -116,17 +117,10 @@ export async function stateOf(db: Db, user: string): Promise<InboxState | undefi
   return { id, rev, counts }
 }
 
-export type ItemFilter = {
+export type ItemFilter = KindFilter & {
   unread?: boolean | null | undefined
   archived?: boolean | null | undefined
   snoozed?: boolean | null | undefined
-  msgType?: string | null | undefined
-  appId?: string | null | undefined
-  senderCode?: string | null | undefined
-  /** Came then or later. */
-  since?: Date | null | undefined
-  /** Came before then. */
-  until?: Date | null | undefined
   /** Words that all occur in what it says (search.ts). */
   search?: string | null | undefined
 }
@@ -168,11 +162,7 @@ function pageAtOnce(db: Db, user: string, { after, before, limit, fromEnd }: Pag
     filter.unread == null ? undefined : filter.unread ? sql`items.read_at is null` : sql`items.read_at is not null`,
     filter.archived ? sql`items.archived_at is not null` : sql`items.archived_at is null`,
     filter.snoozed ? sql`items.snoozed_until is not null` : sql`items.snoozed_until is null`,
-    filter.msgType == null ? undefined : sql`items.msg_type = ${filter.msgType}`,
-    filter.appId == null ? undefined : sql`items.app_id = ${filter.appId}`,
-    filter.senderCode == null ? undefined : sql`messages.sender_code = ${filter.senderCode}`,
-    filter.since == null ? undefined : sql`items.created_at >= ${instant(filter.since)}`,
-    filter.until == null ? undefined : sql`items.created_at < ${instant(filter.until)}`,
+    ...isOfKind(filter),
     filter.search == null ? undefined : says(filter.search),
   ].filter((condition) => condition !== undefined)
   return stateWith<Item>(
@@ -187,11 +177,6 @@ function pageAtOnce(db: Db, user: string, { after, before, limit, fromEnd }: Pag
       limit ${limit}`,
     sql`item."createdRev" desc`,
   )
-}
-
-/** As the database knows it. Nothing came before 1970, and what lies far before that is out of its range. */
-function instant(date: Date): SQL {
-  return sql`to_timestamp(${Math.max(0, date.getTime()) / 1_000}::float8)`
 }
 
 /** One item of this user, or nothing. */

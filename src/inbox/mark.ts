@@ -6,6 +6,7 @@ import { sql, type SQL } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
 import { addUp, setCounts, unreadIn, unseenIn, type Counts } from './counts.ts'
+import { isOfKind, type KindFilter } from './filter.ts'
 import type { InboxState } from './inbox.ts'
 
 export type Act = {
@@ -41,17 +42,21 @@ export const acts = {
   deleted: { change: 'deleted', when: sql`true`, set: sql`deleted_at = now()` },
 } satisfies Record<string, Act>
 
-/** Acts on all of a kind: with `upTo`. */
-export const archiveRead: Act = {
+/** Acts on everything: with `upTo`. */
+export const archiveAwake: Act = {
   ...acts.archived,
-  when: sql`target.archived_at is null and target.snoozed_until is null and target.read_at is not null`,
+  when: sql`target.archived_at is null and target.snoozed_until is null`,
+}
+export const archiveRead: Act = {
+  ...archiveAwake,
+  when: sql`${archiveAwake.when} and target.read_at is not null`,
 }
 export const deleteArchived: Act = { ...acts.deleted, when: sql`target.archived_at is not null` }
 
 const ITEMS_PER_REV = 1_000
 
-/** Which items: named ones, or all that came up to a rev (what comes meanwhile stays as it is). */
-export type Which = { messageIds: string[] } | { upTo: number }
+/** Which items: named ones, or all of a kind that came up to a rev (what comes meanwhile stays as it is). */
+export type Which = { messageIds: string[] } | { upTo: number; kind?: KindFilter }
 
 /**
  * Does `act` to the user's items; gives the state afterwards and the messages whose items changed. Undefined: no inbox.
@@ -66,7 +71,7 @@ export async function mark(
   const { change, when, set, itemsPerRev = ITEMS_PER_REV }: Act = typeof act === 'string' ? acts[act] : act
   const those =
     'upTo' in which
-      ? sql`items.created_rev <= ${which.upTo}`
+      ? sql.join([sql`items.created_rev <= ${which.upTo}`, ...isOfKind(which.kind ?? {})], sql` and `)
       : sql`items.message_id = any(${texts(which.messageIds)}::uuid[])`
   const [row] = await query<{ id: string; rev: number; changed: string[] | null } & Counts>(
     db,

@@ -229,6 +229,53 @@ describe.each(stores)('acting on items, on $name', (store) => {
     await expectExact(user, { unread: 1, unseen: 1 })
   })
 
+  it('does so to all of a kind: by type, app, sender and time, live, and to nothing else', async () => {
+    const user = 'USER012'
+    const token = await posthouse.token(user)
+    const sweep = async (name: string, filter: object | null) => {
+      const [{ rev }] = (await posthouse.graphql(token, POLL)).data!['inboxChanges']
+      const { data, errors } = await posthouse.graphql(
+        token,
+        `mutation ($upTo: Rev!, $filter: InboxKindFilter) { done: ${name}(upTo: $upTo, filter: $filter) { ${COUNTS} items { title } } }`,
+        { upTo: rev, filter },
+      )
+      expect(errors).toBeUndefined()
+      await expectExact(user, data!['done'].counts)
+      return data!['done'].items.map(({ title }: any) => title).join('')
+    }
+    for (const [title, more] of [
+      ['一', { msgType: 'reminder' }],
+      ['二', { senderCode: 'USER003' }],
+      ['三', { msgType: 'reminder', senderCode: 'USER003' }],
+      ['四', {}],
+    ] as const)
+      expect((await posthouse.push([user], title, more)).body.code).toBe(200)
+    await query(
+      posthouse.context.db,
+      sql`
+        update items set created_at = now() - interval '2 days'
+        from contents
+        where contents.message_id = items.message_id and user_code = ${user} and content->>'title' = '四'`,
+    )
+    const yesterday = new Date(Date.now() - 86_400_000).toISOString()
+    const client = posthouse.socket(token)
+    const device = subscribe(client)
+    await device.until('InboxCaughtUp')
+    expect(await sweep('markAllRead', { msgType: 'reminder' })).toBe('三一')
+    expect(await device.next()).toMatchObject({ __typename: 'ItemsChanged', change: 'READ', itemIds: { length: 2 } })
+    expect(await sweep('markAllRead', { senderCode: 'USER003', appId: APP })).toBe('二')
+    expect(await device.next()).toMatchObject({ __typename: 'ItemChanged', change: 'READ', item: { title: '二' } })
+    expect(await sweep('markAllSeen', { appId: 'another' })).toBe('')
+    expect(await sweep('markAllSeen', { since: yesterday })).toBe('')
+    expect(await sweep('markAllSeen', { until: yesterday })).toBe('四')
+    expect(await sweep('archiveAllRead', { senderCode: 'USER003', msgType: 'reminder' })).toBe('三')
+    expect(await sweep('archiveAll', { since: yesterday, until: null })).toBe('二一')
+    expect(await sweep('deleteAllArchived', { msgType: 'reminder' })).toBe('三一')
+    expect(await sweep('archiveAll', null)).toBe('四')
+    expect(await sweep('deleteAllArchived', {})).toBe('四二')
+    await client.dispose()
+  })
+
   it('works for people whose code is no ASCII', async () => {
     const user = '张:三'
     await putUsers(posthouse.context.db, [{ code: user, name: '张三' }])
