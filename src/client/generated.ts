@@ -365,10 +365,11 @@ export type RecallMessageMutationVariables = Exact<{
   id?: string | number | null | undefined;
   businessId?: string | null | undefined;
   reason?: string | null | undefined;
+  after?: string | null | undefined;
 }>;
 
 
-export type RecallMessageMutation = { recallMessage: { isMore: boolean, messages: Array<{ msgId: string, state: MessageState, recall: { at: string, by: string, reason: string | null, channels: Array<{ channelId: string, result: RecallResult, counts: { cancelled: number, recalled: number, read: number, tooLate: number, pending: number, ended: number } }> } | null }> } };
+export type RecallMessageMutation = { recallMessage: { isMore: boolean, next: string | null, messages: Array<{ msgId: string, state: MessageState, recall: { at: string, by: string, reason: string | null, channels: Array<{ channelId: string, result: RecallResult, counts: { cancelled: number, recalled: number, read: number, tooLate: number, pending: number, ended: number } }> } | null }> } };
 
 export type MessageStatusQueryVariables = Exact<{
   id: string | number;
@@ -620,9 +621,10 @@ export const PushTemplateMessageDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<PushTemplateMessageMutation, PushTemplateMessageMutationVariables>;
 export const RecallMessageDocument = new TypedDocumentString(`
-    mutation RecallMessage($id: ID, $businessId: String, $reason: String) {
-  recallMessage(id: $id, businessId: $businessId, reason: $reason) {
+    mutation RecallMessage($id: ID, $businessId: String, $reason: String, $after: String) {
+  recallMessage(id: $id, businessId: $businessId, reason: $reason, after: $after) {
     isMore
+    next
     messages {
       msgId
       state

@@ -9,7 +9,7 @@
  */
 import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { query, type Db } from '../db/client.ts'
+import { json, query, type Db } from '../db/client.ts'
 import { stopBroadcast, takeItemsBack } from '../inbox/recall.ts'
 import { Refusal } from '../errors.ts'
 import { inOrder, isFree } from './queue.ts'
@@ -17,6 +17,9 @@ import { whyOf } from './words.ts'
 
 /** How long a caller waits for the end; of a larger message he is told what is done so far. */
 export const PATIENCE_MS = 1_000
+/** How long for the cancelling of what has not gone out: when he has his answer, nothing more is to go. */
+export const CANCEL_PATIENCE_MS = 3_000
+const MESSAGES_AT_ONCE = 1_000
 const DELIVERIES_AT_ONCE = 1_000
 /** How soon to look again after deliveries that are with a worker. */
 const LOOK_AGAIN_SECONDS = 1
@@ -76,12 +79,23 @@ export async function takeBack(
   await end(db, messageId, underWay === 0)
 }
 
+/** Cancels what is queued of many messages that are `recalling`; what is left when `until` has passed a worker does. */
+export async function cancelQueued(db: Db, messageIds: readonly string[], until: number): Promise<void> {
+  for (let from = 0; from < messageIds.length; from += MESSAGES_AT_ONCE) {
+    const some = messageIds.slice(from, from + MESSAGES_AT_ONCE)
+    for (let place: Place | undefined = START; place !== undefined;) {
+      if (performance.now() > until) return
+      place = (await cancelSome(db, some, place)).last
+    }
+  }
+}
+
 type Step = { underWay?: number; users?: string[] }
 
 /** Deliveries first: every moment another may go out. */
 async function* steps(db: Db, messageId: string): AsyncGenerator<Step> {
-  for (let place: Place | undefined = { channelId: '', recipient: '' }; place !== undefined;) {
-    const cancelled = await cancelSome(db, messageId, place)
+  for (let place: Place | undefined = START; place !== undefined;) {
+    const cancelled = await cancelSome(db, [messageId], place)
     yield { underWay: cancelled.underWay }
     place = cancelled.last
   }
@@ -101,10 +115,11 @@ async function end(db: Db, messageId: string, isDone: boolean): Promise<void> {
 }
 
 /** Where a chunk ended, in the order of an index that deliveries have anyway. */
-type Place = { channelId: string; recipient: string }
+type Place = { messageId: string; channelId: string; recipient: string }
+const START: Place = { messageId: '0'.repeat(32), channelId: '', recipient: '' }
 
 /**
- * Cancels the next queued deliveries after `place`; `last` is undefined at the end.
+ * Cancels the next queued deliveries of these messages after `place`; `last` is undefined at the end.
  * One that a worker has is only marked: its worker ends it (queue.ts), and `underWay` counts it. One whose worker died
  * with it, or whose attempt was left without an answer, may have gone out: it is cancelled as such and not as never sent.
  * `queued` locks the rows, so that each is decided as it is now: a claim came before or finds it cancelled. They are
@@ -112,17 +127,28 @@ type Place = { channelId: string; recipient: string }
  */
 async function cancelSome(
   db: Db,
-  messageId: string,
-  { channelId, recipient }: Place,
+  messageIds: readonly string[],
+  { messageId, channelId, recipient }: Place,
 ): Promise<{ underWay: number; last: Place | undefined }> {
   const found = await query<Place & { isHeld: boolean }>(
     db,
     sql`
       with page as (
-        select id, channel_id, recipient
-        from deliveries
-        where message_id = ${messageId} and state = 'queued' and (channel_id, recipient) > (${channelId}, ${recipient})
-        order by channel_id, recipient
+        select found.*
+        from (
+          select value::uuid as message_id from jsonb_array_elements_text(${json(messageIds)}::jsonb)
+          where value::uuid >= ${messageId}::uuid
+          order by 1
+        ) as message
+        cross join lateral (
+          select id, message_id, channel_id, recipient
+          from deliveries
+          where deliveries.message_id = message.message_id and state = 'queued'
+            and (deliveries.message_id, channel_id, recipient) > (${messageId}::uuid, ${channelId}, ${recipient})
+          order by channel_id, recipient
+          limit ${DELIVERIES_AT_ONCE}
+        ) as found
+        order by found.message_id, found.channel_id, found.recipient
         limit ${DELIVERIES_AT_ONCE}
       ),
       queued as (
@@ -157,9 +183,9 @@ async function cancelSome(
         from decided
         where deliveries.id = decided.id
       )
-      select channel_id as "channelId", recipient, coalesce(is_held, false) as "isHeld"
+      select message_id as "messageId", channel_id as "channelId", recipient, coalesce(is_held, false) as "isHeld"
       from page left join queued on queued.id = page.id
-      order by channel_id, recipient`,
+      order by message_id, channel_id, recipient`,
   )
   return {
     underWay: found.filter(({ isHeld }) => isHeld).length,

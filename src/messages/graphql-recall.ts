@@ -4,8 +4,7 @@ import { badInput } from '../errors.ts'
 import { builder, type GraphqlContext } from '../graphql/builder.ts'
 import { MessageRef, plainId } from './graphql.ts'
 import { REASON_LIMIT, readReason } from './input.ts'
-import type { Message } from './messages.ts'
-import { recallMessages, type Recaller } from './recall.ts'
+import { recallMessages, type Recalled, type Recaller } from './recall.ts'
 import { recallOf, type ChannelRecall, type Recall, type RecallCounts } from './recalled.ts'
 
 const RecallResult = builder.enumType('RecallResult', {
@@ -60,12 +59,16 @@ builder.objectField(MessageRef, 'recall', (t) =>
   }),
 )
 
-const RecallPayload = builder.objectRef<{ messages: Message[]; isMore: boolean }>('RecallPayload').implement({
+const RecallPayload = builder.objectRef<Recalled>('RecallPayload').implement({
   description: 'What came of a recall.',
   fields: (t) => ({
     messages: t.expose('messages', { type: [MessageRef], description: 'The messages meant; ask for their `recall`.' }),
     isMore: t.exposeBoolean('isMore', {
-      description: 'The `businessId` stands for more messages that are not recalled yet: call again.',
+      description: 'The `businessId` stands for more messages than are told here. They are recalled as well.',
+    }),
+    next: t.exposeString('next', {
+      nullable: true,
+      description: 'The `after` that tells of the following messages; null at the end.',
     }),
   }),
 })
@@ -79,19 +82,20 @@ builder.mutationField('recallMessage', (t) =>
     args: {
       id: t.arg.id({ description: 'Its `msgId`, or its global id.' }),
       businessId: t.arg.string({
-        description: "An app's messages with it, 20 at a time; with `id`, only if both fit.",
+        description: "All of an app's messages with it, told 20 at a time; with `id`, only if both fit.",
       }),
+      after: t.arg.string({ description: 'The `next` of the answer before, to be told of the following messages.' }),
       reason: t.arg.string({ description: `Why: kept on the message, at most ${REASON_LIMIT} characters.` }),
     },
-    resolve: (_root, { id, businessId, reason }, context) => {
-      checkText({ businessId, reason })
+    resolve: (_root, { id, businessId, reason, after }, context) => {
+      checkText({ businessId, reason, after })
       const by = recaller(context)
       if (!id && !businessId) throw badInput('id', '与 businessId 至少填一项', 'or businessId is required')
       // Two apps may use the same one, and only one of them is meant.
       if (!id && by.by === 'admin')
         throw badInput('id', '管理员必填', "is required of the admin: a businessId is an app's own")
       const named = { msgId: id ? plainId(id) : undefined, businessId: businessId || undefined }
-      return recallMessages(context.posthouse, by, named, readReason(reason))
+      return recallMessages(context.posthouse, by, named, readReason(reason), after ?? undefined)
     },
   }),
 )

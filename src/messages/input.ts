@@ -85,6 +85,11 @@ export function readReason(value: unknown): string | undefined {
   return check(optionalText(REASON_LIMIT), value, 'reason')
 }
 
+/** `reason` of a recall, and `after`: the `next` of the page before. */
+export function readRecall(input: Record<string, unknown>) {
+  return { reason: readReason(input['reason']), after: check(optionalText(CODE_LIMIT), input['after'], 'after') }
+}
+
 /** `user` of a call about a message: some users, or undefined for all. An empty list is a mistake, not everybody. */
 export function readUsers(value: unknown): string[] | undefined {
   if (value === undefined || value === null) return undefined

@@ -1,7 +1,7 @@
 /** The documented calls that push, and ours about a message. */
 import type { RestCall, RestDone } from '../rest.ts'
 import type { Accepted } from './accept.ts'
-import { readNamed, readReason, readUsers } from './input.ts'
+import { readNamed, readRecall, readUsers } from './input.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 import { markRead } from './read.ts'
 import { recallAnswer } from './recall.ts'
@@ -39,7 +39,7 @@ export const messageCalls: RestCall[] = [
     path: '/api/openApi/message/recall',
     rule: 'app',
     act: async (context, app, input) => ({
-      data: await recallAnswer(context, app.id, readNamed(input), readReason(input['reason'])),
+      data: await recallAnswer(context, app.id, readNamed(input), readRecall(input)),
     }),
   },
 ]

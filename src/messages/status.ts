@@ -14,18 +14,18 @@ const RECIPIENTS = { default: 100, most: 500 }
 const MSG_ID = /^[0-9a-f]{32}$/
 
 /**
- * The messages of this app (of any, when it is undefined) that are meant, newest first; NOT_FOUND when there is none, or
- * only somebody else's.
+ * The messages of this app (of any, when it is undefined) that are meant, newest first, or those older than `before`;
+ * NOT_FOUND when there is none, or only somebody else's.
  */
 export async function namedMessages(
   db: Db,
   appId: string | undefined,
   { msgId, businessId }: Named,
   limit: number,
+  before?: string,
 ): Promise<Message[]> {
-  const found =
-    msgId === undefined ? await listMessages(db, { appId, businessId, before: undefined, limit }) : await one()
-  if (found.length > 0) return found
+  const found = msgId === undefined ? await listMessages(db, { appId, businessId, before, limit }) : await one()
+  if (found.length > 0 || before !== undefined) return found
   throw new Refusal('NOT_FOUND', {
     path: msgId === undefined ? 'businessId' : 'msgId',
     zh: '没有这条消息',

@@ -208,19 +208,50 @@ describe.each(stores)('what a recall comes to, on $name', ({ open }) => {
     expect(await told(store.db, id)).toEqual({ '1002': 'RECALLED recalled=3' })
   })
 
-  it('reaches all messages with a businessId, twenty at a time, and says while there are more', async () => {
-    const put = () => putDue(store.db, { receiver: few, channels: { '1002': 'site' }, businessId: 'B' })
-    for (let count = 0; count < 23; count++) await put()
+  it('stops all messages with a businessId at the first call, and tells of them page by page', async () => {
+    const count = 45
+    const ids: string[] = []
+    for (let at = 0; at < count; at++) {
+      const channels = { '1001': 'sms', '1002': 'site' }
+      ids.push(await putDue(store.db, { receiver: few, channels, businessId: 'B', dueInSeconds: at < 5 ? 100 : 0 }))
+    }
+    const other = await putDue(store.db, { receiver: few, channels: { '1001': 'sms' }, businessId: 'C' })
     await fanOut()
-    const again = () =>
-      recallMessages(nodes[0]!, { by: 'app', appId: APP }, { msgId: undefined, businessId: 'B' }, undefined)
-    const [first, second] = [await again(), await again()]
-    expect([first.messages.length, first.isMore, second.messages.length, second.isMore]).toEqual([20, true, 20, false])
-    const [left] = await query<{ count: number }>(
+    await query(store.db, sql`update messages set state = 'fanning_out', cursor = '' where id = ${ids[10]}`)
+    const named = { msgId: undefined, businessId: 'B' }
+    const page = (after?: string) => recallMessages(nodes[0]!, { by: 'app', appId: APP }, named, undefined, after)
+
+    const first = await page()
+    // How far the site channel has got depends on the caller's patience; that nothing goes out does not.
+    const [goesOut] = await query(
       store.db,
-      sql`select count(*)::int as count from items where change <> 'recalled'`,
+      sql`
+        select (select count(*) from messages where business_id = 'B' and state not in ('recalling', 'recalled'))::int as messages,
+          (select count(*) from deliveries join messages on messages.id = message_id
+           where business_id = 'B' and deliveries.state = 'queued')::int as deliveries`,
     )
-    expect(left?.count).toBe(0)
+    expect(goesOut).toEqual({ messages: 0, deliveries: 0 })
+    expect([first.messages.length, first.isMore, first.next]).toEqual([20, true, first.messages[19]?.id])
+    expect(await stateOf(store.db, other)).toBe('fanned_out')
+
+    const second = await page(first.next!)
+    const third = await page(second.next!)
+    expect([second.isMore, third.isMore, third.next]).toEqual([true, false, null])
+    const told = [...first.messages, ...second.messages, ...third.messages].map(({ id }) => id)
+    expect(told.toSorted()).toEqual(ids.toSorted())
+    expect((await page(third.messages.at(-1)!.id)).messages).toEqual([])
+
+    await fanOut()
+    const states = await query(
+      store.db,
+      sql`select state, count(*)::int as count from messages where business_id = 'B' group by 1`,
+    )
+    expect(states).toEqual([{ state: 'recalled', count }])
+    const [left] = await query(
+      store.db,
+      sql`select count(*)::int as count from items where change <> 'recalled' or deleted_at is null`,
+    )
+    expect(left).toEqual({ count: 0 })
     expect(await wrongInboxes(store.db)).toEqual([])
   })
 })

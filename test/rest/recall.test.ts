@@ -62,7 +62,7 @@ describe.each(stores)('the recall call, on $name', (store) => {
     expect(answer.body).toEqual({
       code: 200,
       msg: '操作成功',
-      data: { messages: [{ msgId, businessId: 'R1', state: 'recalled', recall: told }], isMore: false },
+      data: { messages: [{ msgId, businessId: 'R1', state: 'recalled', recall: told }], isMore: false, next: null },
     })
     expect((await recall({ msgId, reason: 'again' })).body).toEqual(answer.body)
     const [message] = await status(msgId)
