@@ -34,7 +34,11 @@ export function makeMetrics(): Metrics {
     ['channel', 'outcome'],
   )
   const lane = ['channel', 'lane']
-  const depth = gauge('queue_depth', 'Deliveries that wait, due or for another attempt later.', lane)
+  const depth = gauge(
+    'queue_depth',
+    'Deliveries that wait, due or for another attempt later; of a lane at most 20,000 are counted.',
+    lane,
+  )
   const due = gauge('queue_due', 'Deliveries that are due and wait.', lane)
   const inFlight = gauge('queue_in_flight', 'Deliveries with a worker.', lane)
   const oldestDue = gauge('queue_oldest_seconds', 'For how long the longest has been due; 0 when none is.', lane)

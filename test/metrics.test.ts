@@ -83,6 +83,20 @@ describe.each(stores)('/metrics, on $name', (store) => {
       expect(lane('queue_depth', 'normal', '1002'), 'the inbox has no queue').toBeUndefined()
       expect(value('posthouse_oldest_unfinished_seconds')).toBeGreaterThanOrEqual(800)
 
+      // More than anybody counts, of an app whose name comes first, and none of them due as long as the others.
+      await query(
+        queue.db,
+        sql`
+          insert into deliveries (id, message_id, app_id, channel_id, recipient, address, state, priority, due_at, expires_at)
+          select gen_random_uuid(), gen_random_uuid(), 'aaa', '1999', 'someone', 'x', 'queued', 3,
+            now() - interval '1 second', now() + interval '1 day'
+          from generate_series(1, 20001)`,
+      )
+      await look()
+      const [high] = await queueDepth(queue.db)
+      expect(high).toMatchObject({ lane: 'high', waiting: 20_000, dueNow: 20_000, inFlight: 0, isAtLeast: true })
+      expect(high?.oldestDueSeconds, 'exact all the same').toBeGreaterThanOrEqual(120)
+
       await query(queue.db, sql`truncate deliveries`)
       const after = await look()
       expect(after('posthouse_queue_depth{channel="1999",lane="high"}')).toBeUndefined()
@@ -132,7 +146,7 @@ describe.each(stores)('/metrics, on $name', (store) => {
       { state: 'queued', channelId: '1999', priority: 2, leaseSeconds: 600 },
     ])
     await new Promise((resolve) => setTimeout(resolve, GOOD_MS))
-    const ask = '{ queue { channelId lane waiting dueNow inFlight oldestDueSeconds oldestSeconds } }'
+    const ask = '{ queue { channelId lane waiting dueNow inFlight isAtLeast oldestDueSeconds oldestSeconds } }'
     const { data } = await posthouse.graphql(SECRETS.ADMIN_KEY, ask)
     expect(data?.['queue']).toEqual([
       {
@@ -141,6 +155,7 @@ describe.each(stores)('/metrics, on $name', (store) => {
         waiting: 1,
         dueNow: 0,
         inFlight: 0,
+        isAtLeast: false,
         oldestDueSeconds: 0,
         oldestSeconds: expect.closeTo(60, -1),
       },

@@ -169,6 +169,10 @@ const QueueLaneRef = builder.objectRef<QueueLane>('QueueLane').implement({
     waiting: t.exposeInt('waiting', { description: 'Deliveries with no worker: due, or for another attempt later.' }),
     dueNow: t.exposeInt('dueNow', { description: 'Of those, how many are due.' }),
     inFlight: t.exposeInt('inFlight', { description: 'Deliveries with a worker.' }),
+    isAtLeast: t.exposeBoolean('isAtLeast', {
+      description:
+        'Only 20,000 deliveries of a lane are counted, and it has more: the counts and `oldestSeconds` are at least so much. `oldestDueSeconds` is always exact.',
+    }),
     oldestDueSeconds: t.exposeFloat('oldestDueSeconds', {
       description: 'For how many seconds the longest has been due without a worker; 0 when none is due.',
     }),

@@ -259,6 +259,7 @@ export const examples: Example[] = [
     waiting
     dueNow
     inFlight
+    isAtLeast
     oldestDueSeconds
   }
 }`,
