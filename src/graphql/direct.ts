@@ -22,10 +22,23 @@ export function directTo(client: WebSocket, connection: Duplex, readers: Readers
     say(event) {
       const text = render(plan, event)
       if (text === undefined) return false
-      client.send(`${before}${text}}`)
+      if (client.readyState === client.OPEN) connection.write(frameOf(`${before}${text}}`))
       return true
     },
     isFull: () => readers.isFull(connection),
     room: () => readers.room(connection),
   }
+}
+
+/** A whole text frame of a server in one buffer: ws writes the head and the text apart, which costs a third more. */
+function frameOf(text: string): Buffer {
+  const bytes = Buffer.byteLength(text)
+  const head = bytes < 126 ? 2 : bytes < 65_536 ? 4 : 10
+  const frame = Buffer.allocUnsafe(head + bytes)
+  frame[0] = 0x81
+  frame[1] = head === 2 ? bytes : head === 4 ? 126 : 127
+  if (head === 4) frame.writeUInt16BE(bytes, 2)
+  if (head === 10) frame.writeBigUInt64BE(BigInt(bytes), 2)
+  frame.write(text, head)
+  return frame
 }

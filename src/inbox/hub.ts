@@ -4,7 +4,7 @@ import type { Store } from '../db/client.ts'
 import type { Hints } from '../hints/hints.ts'
 import { openAdmission, type Admission } from './admission.ts'
 import { startBeat } from './beat.ts'
-import { openReads, type Read } from './reads.ts'
+import { openReads, type Reads } from './reads.ts'
 
 /** The doorbells of this node's connected users. */
 export type Live = {
@@ -14,7 +14,7 @@ export type Live = {
   /** Through here passes whoever begins. */
   starts: Admission
   /** Through here reads whoever follows, all of them together. */
-  read: Read
+  reads: Reads
   close(): void
 }
 
@@ -24,6 +24,8 @@ export type Bell = {
   reached: number
   /** Waits for a ring, for the closing, or for so long. */
   rung(milliseconds?: number): Promise<void>
+  /** Instead of waiting: acts at every ring and at the closing, and at once if it has rung. Undefined: no more. */
+  onRing(act: (() => void) | undefined): void
   ring(): void
   close(): void
   readonly closed: boolean
@@ -62,7 +64,7 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
     },
     connected: () => bells.size,
     starts: openAdmission(),
-    read: openReads(store),
+    reads: openReads(store),
     close: beat.stop,
   }
 }
@@ -70,6 +72,7 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
 function newBell(onClose: () => void): Bell {
   let hasRung = false
   let closed = false
+  let isHeard = false
   let wake = () => {}
   return {
     reached: 0,
@@ -85,8 +88,14 @@ function newBell(onClose: () => void): Bell {
       }
       hasRung = false
     },
+    onRing(act) {
+      wake = act ?? (() => {})
+      isHeard = act !== undefined
+      if (hasRung || closed) act?.()
+      hasRung = false
+    },
     ring() {
-      hasRung = true
+      hasRung = !isHeard
       wake()
     },
     close() {

@@ -15,15 +15,22 @@ const ASKERS_AT_ONCE = 1_000
 const CHANGES_EACH = 100
 const CHANGES_AT_ONCE = 4_000
 
-/** What happened in this user's inbox after this rev, read after the call. */
-export type Read = (user: string, after: number) => Promise<News | undefined>
-
 /** `events` tell everything up to the rev `upTo`; `revs` are those of each. */
 export type News = { state: InboxState; events: InboxEvent[]; revs: number[]; upTo: number }
 
-type Ask = Asker & PromiseWithResolvers<News | undefined>
+/** Gets the answer, or why there is none. A promise for each would cost as much as what it says. */
+export type Hear = (news: News | undefined, error?: unknown) => void
 
-export function openReads(store: Pick<Store, 'run'>): Read {
+export type Reads = {
+  /** What happened in this user's inbox after this rev, read after the call. */
+  read(user: string, after: number): Promise<News | undefined>
+  /** The same for one who is told. */
+  ask(user: string, after: number, hear: Hear): void
+}
+
+type Ask = Asker & { hear: Hear[] }
+
+export function openReads(store: Pick<Store, 'run'>): Reads {
   const waiting = new Map<string, Ask>()
   let underWay = 0
   /** Fewer after a statement that failed, for it may have been too much; more again with every one that succeeds. */
@@ -44,35 +51,51 @@ export function openReads(store: Pick<Store, 'run'>): Read {
   }
 
   async function answer(asks: Ask[]): Promise<void> {
+    let answered = 0
     try {
       const limit = Math.min(CHANGES_EACH, Math.ceil(CHANGES_AT_ONCE / asks.length))
-      const answers = await sinceMany(store, asks, limit)
+      for (const since of await sinceMany(store, asks, limit)) tell(asks[answered++], since && news(since))
       atOnce = Math.min(ASKERS_AT_ONCE, atOnce * 2)
-      for (const [index, { resolve }] of asks.entries()) resolve(news(answers[index]))
     } catch (error) {
+      const left = asks.slice(answered)
       const isAway = error instanceof Refusal && error.code === 'UNAVAILABLE'
-      if (isAway) atOnce = Math.max(1, Math.floor(asks.length / 2))
-      if (isAway || asks.length === 1) return asks.forEach(({ reject }) => reject(error))
+      if (isAway) atOnce = Math.max(1, left.length >> 1)
+      if (isAway || left.length === 1) return left.forEach((ask) => tell(ask, undefined, error))
       // One of them cannot be read: the halves leave the others out of it.
-      const half = asks.length >> 1
-      await answer(asks.slice(0, half))
-      await answer(asks.slice(half))
+      const half = left.length >> 1
+      await answer(left.slice(0, half))
+      await answer(left.slice(half))
     }
   }
 
-  return (user, after) => {
+  function ask(user: string, after: number, hear: Hear): void {
     const key = `${after} ${user}`
     const same = waiting.get(key)
-    if (same !== undefined) return same.promise
-    const ask = { user, after, ...Promise.withResolvers<News | undefined>() }
-    waiting.set(key, ask)
+    if (same !== undefined) return void same.hear.push(hear)
+    waiting.set(key, { user, after, hear: [hear] })
     if (underWay < STATEMENTS) void drain()
-    return ask.promise
+  }
+
+  return {
+    ask,
+    read: (user, after) =>
+      new Promise((resolve, reject) =>
+        ask(user, after, (news, error) => (error === undefined ? resolve(news) : reject(error))),
+      ),
   }
 }
 
-function news(since: Since | undefined): News | undefined {
-  if (since === undefined) return undefined
-  const { state, items, upTo } = since
+/** A listener that fails is told so, and the others hear. */
+function tell(ask: Ask | undefined, news: News | undefined, error?: unknown): void {
+  for (const hear of ask?.hear ?? []) {
+    try {
+      hear(news, error)
+    } catch (failure) {
+      hear(undefined, failure)
+    }
+  }
+}
+
+function news({ state, items, upTo }: Since): News {
   return { state, events: items.map((item) => eventOf(state, item)), revs: items.map(({ at }) => at), upTo }
 }

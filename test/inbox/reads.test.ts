@@ -106,7 +106,7 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
       for (let tab = 0; tab < 2; tab++) asked.push({ user: user(n), after: Math.floor(random() * 40) })
     }
     asked.push({ user: 'nobody', after: 0 })
-    const answers = await sinceMany(store, asked, 100)
+    const answers = [...(await sinceMany(store, asked, 100))]
     for (const [index, { user, after }] of asked.entries()) {
       const answer = answers[index]
       const alone = await page(store.db, user, { limit: 1 })
@@ -141,11 +141,13 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
   })
 
   it('has what a message says once, however many it came to', async () => {
-    const answers = await sinceMany(
-      store,
-      [31, 32, 33].map((n) => ({ user: user(n), after: MESSAGES - 1 })),
-      100,
-    )
+    const answers = [
+      ...(await sinceMany(
+        store,
+        [31, 32, 33].map((n) => ({ user: user(n), after: MESSAGES - 1 })),
+        100,
+      )),
+    ]
     const contents = answers.flatMap((answer) => answer?.items.map(({ content }) => content) ?? [])
     expect(contents).toHaveLength(3)
     expect(new Set(contents).size).toBe(1)
@@ -216,7 +218,7 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
   })
 
   it('is told to the others when it cannot be read for one', async () => {
-    const read = openReads(store)
+    const { read } = openReads(store)
     // A text that PostgreSQL cannot hold fails every statement in which it stands.
     const asked = [user(50), 'P\0', user(51), user(52), user(53), 'P\0\0', user(54)]
     const answers = await Promise.allSettled(asked.map((who) => read(who, MESSAGES - 1)))
