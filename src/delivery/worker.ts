@@ -17,6 +17,8 @@ import { whyOf } from './words.ts'
 
 /** How soon messages are found that another node took on: this node's own, and what it knew of before, start in time. */
 const BEAT_MS = 500
+/** Between two looks for messages of which the first found nothing: every push with a delivery rings, hundreds a second. */
+const LOOK_GAP_MS = 20
 /** Nothing more to do, until rung. */
 const NO_BEAT_MS = 3_600_000
 /** After trouble with the database. */
@@ -104,10 +106,14 @@ export function startWorker(context: Context): Worker {
   }
 
   /** One look tells the three loops that move messages what there is, so that idle they cost the database no more than one. */
+  let emptyLookAt = -Infinity
   async function fire(): Promise<number> {
+    const gapMs = emptyLookAt + LOOK_GAP_MS - performance.now()
+    if (gapMs > 0) await sleep(gapMs)
     const { foundAny, hasLarge, hasRecall, nextInSeconds = Infinity } = await fireDue(context)
     if (hasLarge) large.ring()
     if (hasRecall) recalls.ring()
+    if (!foundAny) emptyLookAt = performance.now()
     return foundAny ? 0 : Math.min(BEAT_MS, Math.ceil(nextInSeconds * 1_000))
   }
 

@@ -182,6 +182,25 @@ describe.each(stores)('a worker, on $name', ({ open }) => {
     expect(counted.statements() - before).toBeLessThanOrEqual(16)
   })
 
+  it('does not look for messages anew at every one of many hints', async () => {
+    let looks = 0
+    const run: Store['run'] = (text, params, mode) => {
+      if (text.includes('"nextInSeconds"')) looks++
+      return store.run(text, params, mode)
+    }
+    worker = await work({ ...store, run, db: drizzle((text, params, mode) => run(text, params, mode as 'all')) }, sent)
+    await pause(100)
+    looks = 0
+    const startedAt = performance.now()
+    while (performance.now() - startedAt < 500) {
+      worker.hints.send({ kind: 'work' })
+      await pause(2)
+    }
+    expect(looks).toBeGreaterThan(1)
+    // One in 20 ms at the most.
+    expect(looks).toBeLessThanOrEqual(1 + (performance.now() - startedAt) / 20)
+  })
+
   it.each([
     ['is looking', 0],
     ['waits', 50],
