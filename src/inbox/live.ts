@@ -44,6 +44,25 @@ export async function* changes(
   bell?: Bell,
   direct?: Direct,
 ): AsyncGenerator<InboxEvent> {
+  let at = yield* upToNow(where, user, { reached, isCaughtUp: false }, bell)
+  while (at !== undefined && bell !== undefined) {
+    bell.reached = at
+    await (direct === undefined ? bell.rung() : sayDirectly(where, user, bell, direct))
+    if (bell.closed) return
+    at = yield* upToNow(where, user, { reached: bell.reached, isCaughtUp: true }, bell)
+  }
+}
+
+/**
+ * What there is to say now; gives the rev that leads to, or nothing for one who left meanwhile. Apart from the waiting:
+ * a generator that sleeps keeps all it has read.
+ */
+async function* upToNow(
+  where: Where,
+  user: string,
+  { reached, isCaughtUp }: { reached: number | undefined; isCaughtUp: boolean },
+  bell?: Bell,
+): AsyncGenerator<InboxEvent, number | undefined> {
   const read = <Found>(look: () => Promise<Found>) => (bell === undefined ? look() : patiently(look, bell))
   let hasBroadcasts = false
   const begin = <Found>(look: () => Promise<Found>) =>
@@ -57,19 +76,18 @@ export async function* changes(
         () => bell?.closed === true,
       ),
     )
-  let isCaughtUp = false
   for (;;) {
     // Nobody holds a place while what was read is sent: a slow reader would keep the others waiting.
     if (reached === undefined) {
       const snapshot = await begin(() => takeSnapshot(where.db, user))
-      if (snapshot === undefined) return
+      if (snapshot === undefined) return undefined
       yield snapshot
       reached = snapshot.state.rev
     }
     const from = reached
     const look = () => found(where.live.reads.read(user, from))
     const looked = await (isCaughtUp ? read(look) : begin(look))
-    if (looked === undefined) return
+    if (looked === undefined) return undefined
     const { state, events, upTo } = looked
     const why = reasonToStartAnew(state, from)
     if (why !== undefined) {
@@ -82,12 +100,7 @@ export async function* changes(
     reached = upTo
     if (upTo < state.rev) continue
     if (!isCaughtUp) yield { type: 'InboxCaughtUp', rev: formatRev(state, reached) }
-    isCaughtUp = true
-    if (bell === undefined) return
-    bell.reached = reached
-    await (direct === undefined ? bell.rung() : sayDirectly(where, user, bell, direct))
-    if (bell.closed) return
-    reached = bell.reached
+    return reached
   }
 }
 
