@@ -5,9 +5,11 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context, OpenChannel } from '../context.ts'
-import { attempt, type Call } from './attempt.ts'
+import type { DeliveryState } from '../db/tables.ts'
+import { attempt } from './attempt.ts'
 import { makeBell, type Bell } from './bell.ts'
-import type { Outcome, Parcel } from './channel.ts'
+import { callsOf, parcelOf, type UnderWay } from './calls.ts'
+import type { Outcome } from './channel.ts'
 import { watchProvider } from './health.ts'
 import { makeLanes } from './lanes.ts'
 import { giveBack } from './leases.ts'
@@ -28,6 +30,7 @@ const CLAIM_AT_MOST = 1_000
 const FRESH_MS = (LEASE_SECONDS - 5) * 1_000
 /** A suspect row (queue.ts) is looked for this often when there was none. */
 const SUSPECT_BEAT_MS = 2_000
+
 export type Carrying = {
   /** Works until `stopping`, then claims nothing more. */
   loop(): Promise<void>
@@ -43,9 +46,6 @@ export type Carrying = {
 }
 
 type Attempted = Settling & { delivery: Claimed }
-
-/** A call to the provider with the deliveries it carries; it takes one slot of its lane. */
-type UnderWay = { claimed: Claimed[]; call?: Call }
 
 export function carry(context: Context, channel: OpenChannel, bell: Bell, stopping: AbortSignal): Carrying {
   const { store, db, log, metrics } = context
@@ -169,9 +169,15 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     freed.ring()
   }
 
+  /** One call: what need not be sent is over at once, the rest when the provider has answered. */
   async function make(one: UnderWay, saying: Saying | undefined): Promise<void> {
     try {
-      await settleAll(await outcomesOf(one, saying))
+      const over = withoutSending(one.claimed[0], saying)
+      const attempted =
+        over === undefined
+          ? outcomesOf(one, await call(one, saying))
+          : one.claimed.map((delivery) => ({ delivery, to: over, via: undefined }))
+      note(attempted, await settle(attempted))
     } catch (error) {
       log.error({ channelId: channel.id, why: whyOf(error) }, 'delivery: not settled; the lease will run out')
     } finally {
@@ -179,18 +185,20 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     }
   }
 
-  /** One call: what need not be sent is over at once, the rest when the provider has answered. */
-  async function outcomesOf(one: UnderWay, saying: Saying | undefined): Promise<Attempted[]> {
-    const first = one.claimed[0]
-    const at = first === undefined ? undefined : withoutSending(first, saying)
-    if (at !== undefined) return one.claimed.map((delivery) => ({ delivery, to: at, via: undefined }))
+  function call(one: UnderWay, saying: Saying | undefined): Promise<Outcome[]> {
     const content = saying?.content ?? {}
-    const parcels = one.claimed.map((delivery) => parcelOf(delivery, content))
     health.calls()
-    one.call = attempt(carrier, parcels, limits.timeoutSeconds * 1_000)
-    const outcomes = await one.call.outcomes
+    one.call = attempt(
+      carrier,
+      one.claimed.map((delivery) => parcelOf(delivery, content)),
+      limits.timeoutSeconds * 1_000,
+    )
+    return one.call.outcomes
+  }
+
+  function outcomesOf({ claimed }: UnderWay, outcomes: readonly Outcome[]): Attempted[] {
     health.saw(outcomes)
-    return one.claimed.map((delivery, at) => {
+    return claimed.map((delivery, at) => {
       const outcome = outcomes[at]
       if (outcome === undefined) throw new Error('an outcome is missing')
       const to = after(outcome, delivery.attempts, limits.attempts)
@@ -198,7 +206,8 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     })
   }
 
-  function withoutSending(delivery: Claimed, saying: Saying | undefined): Settlement | undefined {
+  function withoutSending(delivery: Claimed | undefined, saying: Saying | undefined): Settlement | undefined {
+    if (delivery === undefined) return undefined
     if (delivery.isTooOld) return TOO_OLD
     // A channel's settings may have changed since the message was accepted.
     if (saying?.kind !== channel.kind) return ofAnotherKind(delivery, saying)
@@ -223,8 +232,8 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     return after(outcome, attempts, Number.POSITIVE_INFINITY)
   }
 
-  async function settleAll(attempted: readonly Attempted[]): Promise<void> {
-    const states = await Promise.all(attempted.map(settle))
+  /** What they came to, for those who watch. */
+  function note(attempted: readonly Attempted[], states: readonly (DeliveryState | undefined)[]): void {
     for (const [at, { delivery, to }] of attempted.entries()) {
       const state = states[at]
       if (state !== undefined) metrics?.deliverySettled(channel.id, state)
@@ -260,33 +269,4 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     },
     isOpen: health.isOpen,
   }
-}
-
-function parcelOf({ id, messageId, address, attempts, maybeVia, maybeAnyone }: Claimed, content: Parcel['content']) {
-  const parcel: Parcel = { id, messageId, address, content, attempt: attempts }
-  if (maybeVia !== null) parcel.maybeVia = maybeVia
-  if (maybeAnyone) parcel.maybeAnyone = true
-  return parcel
-}
-
-/**
- * Calls of one delivery each; of several, where the provider takes them together and they say the same. What is tried
- * again, or was before a replay, goes out alone, with the same bytes as before.
- */
-function callsOf(claimed: readonly Claimed[], perCall: number): UnderWay[] {
-  if (perCall === 1) return claimed.map((one) => ({ claimed: [one] }))
-  const alone = claimed.filter(({ isUntried }) => !isUntried).map((one) => ({ claimed: [one] }))
-  const together = [
-    ...Map.groupBy(
-      claimed.filter(({ isUntried }) => isUntried),
-      ({ messageId }) => messageId,
-    ).values(),
-  ]
-  return [...alone, ...together.flatMap((all) => inParts(all, perCall))]
-}
-
-function inParts(all: Claimed[], size: number): UnderWay[] {
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, at) => ({
-    claimed: all.slice(at * size, (at + 1) * size),
-  }))
 }

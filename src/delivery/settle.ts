@@ -173,8 +173,8 @@ async function settleOthers(store: Pick<Store, 'run'>, settlings: readonly Settl
   return new Map([...asAsked, ...otherwise])
 }
 
-/** `undefined`: too late, another worker has it. */
-export type Settle = (settling: Settling) => Promise<DeliveryState | undefined>
+/** The states in which they are then. `undefined`: too late, another worker has it. */
+export type Settle = (settlings: readonly Settling[]) => Promise<(DeliveryState | undefined)[]>
 
 type Waiting = {
   settling: Settling
@@ -219,7 +219,19 @@ export function makeSettler(store: Pick<Store, 'run'>, isStopping: () => boolean
     underWay--
   }
 
-  return (settling) => new Promise((resolve, reject) => add({ settling, tries: 0, resolve, reject }))
+  return (settlings) =>
+    new Promise((resolve, reject) => {
+      const states = Array.from<DeliveryState | undefined>({ length: settlings.length })
+      let left = settlings.length
+      for (const [at, settling] of settlings.entries()) {
+        const settled = (state: DeliveryState | undefined) => {
+          states[at] = state
+          left--
+          if (left === 0) resolve(states)
+        }
+        add({ settling, tries: 0, resolve: settled, reject })
+      }
+    })
 }
 
 function isAway(error: Error): boolean {
