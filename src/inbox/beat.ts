@@ -11,15 +11,19 @@ import type { Asker } from './since.ts'
 const BEAT_MS = 2_000
 /** Looked at in one statement. */
 const PEOPLE_AT_ONCE = 1_000
+/** Statements under way: a broadcast is copied to some while what the others got is read and said. */
+const STATEMENTS = 2
 
 /** Everybody connected, each with the rev he was told of, and the bell that tells that an inbox stands elsewhere. */
 type Connected = { db: Db; log: Logger; people: () => Iterable<Asker>; ring: (user: string) => void }
 
 export function startBeat({ db, log, people, ring }: Connected): { look(): Promise<void>; stop(): void } {
   async function lookAround() {
-    const all = [...people()]
-    for (let from = 0; from < all.length; from += PEOPLE_AT_ONCE)
-      for (const user of await whoMoved(db, all.slice(from, from + PEOPLE_AT_ONCE))) ring(user)
+    const pages = pagesOf([...people()])
+    const lookAtPages = async () => {
+      for (const page of pages) for (const user of await whoMoved(db, page)) ring(user)
+    }
+    await Promise.all(Array.from({ length: STATEMENTS }, lookAtPages))
   }
 
   let isLooking = false
@@ -41,4 +45,8 @@ export function startBeat({ db, log, people, ring }: Connected): { look(): Promi
   const beat = setInterval(() => void look(), BEAT_MS)
   beat.unref()
   return { look, stop: () => clearInterval(beat) }
+}
+
+function* pagesOf(all: Asker[]): Generator<Asker[]> {
+  for (let from = 0; from < all.length; from += PEOPLE_AT_ONCE) yield all.slice(from, from + PEOPLE_AT_ONCE)
 }

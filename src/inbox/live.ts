@@ -148,10 +148,11 @@ function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct):
 
 /** Says what the other side has room for, and moves the bell's rev along. False at something that only the stream can say. */
 function sayAsMuch({ events, revs, upTo }: News, bell: Bell, direct: Direct): boolean {
-  for (const [index, event] of events.entries()) {
+  let index = 0
+  for (const event of events) {
     if (direct.isFull()) return true
     if (!direct.say(event)) return false
-    bell.reached = revs[index] ?? bell.reached
+    bell.reached = revs[index++] ?? bell.reached
   }
   bell.reached = upTo
   return true

@@ -28,7 +28,8 @@ export type Reads = {
   ask(user: string, after: number, hear: Hear): void
 }
 
-type Ask = Asker & { hear: Hear[] }
+/** `other`: the person's tabs that stand elsewhere. */
+type Ask = Asker & { hear: Hear[]; other: Ask | undefined }
 
 export function openReads(store: Pick<Store, 'run'>): Reads {
   const waiting = new Map<string, Ask>()
@@ -37,9 +38,13 @@ export function openReads(store: Pick<Store, 'run'>): Reads {
   let atOnce = ASKERS_AT_ONCE
 
   function take(): Ask[] {
-    const asks = [...waiting.entries().take(atOnce)]
-    for (const [key] of asks) waiting.delete(key)
-    return asks.map(([, ask]) => ask)
+    const asks: Ask[] = []
+    for (const [user, first] of waiting) {
+      if (asks.length >= atOnce) break
+      waiting.delete(user)
+      for (let ask: Ask | undefined = first; ask !== undefined; ask = ask.other) asks.push(ask)
+    }
+    return asks
   }
 
   async function drain(): Promise<void> {
@@ -69,10 +74,10 @@ export function openReads(store: Pick<Store, 'run'>): Reads {
   }
 
   function ask(user: string, after: number, hear: Hear): void {
-    const key = `${after} ${user}`
-    const same = waiting.get(key)
-    if (same !== undefined) return void same.hear.push(hear)
-    waiting.set(key, { user, after, hear: [hear] })
+    const first = waiting.get(user)
+    for (let same = first; same !== undefined; same = same.other)
+      if (same.after === after) return void same.hear.push(hear)
+    waiting.set(user, { user, after, hear: [hear], other: first })
     if (underWay < STATEMENTS) void drain()
   }
 
@@ -97,5 +102,11 @@ function tell(ask: Ask | undefined, news: News | undefined, error?: unknown): vo
 }
 
 function news({ state, items, upTo }: Since): News {
-  return { state, events: items.map((item) => eventOf(state, item)), revs: items.map(({ at }) => at), upTo }
+  const events: InboxEvent[] = []
+  const revs: number[] = []
+  for (const item of items) {
+    events.push(eventOf(state, item))
+    revs.push(item.at)
+  }
+  return { state, events, revs, upTo }
 }
