@@ -323,7 +323,7 @@ export type InboxChangesSubscription = { inboxChanges:
     | { __typename: 'InboxSnapshot', rev: string, hasMore: boolean, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, items: Array<{ id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null }> }
     | { __typename: 'ItemChanged', rev: string, change: ItemChange, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> }, item: { id: string, msgId: string, title: string, text: string, website: string | null, msgType: string, priority: number, senderName: string | null, createdAt: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null } }
     | { __typename: 'ItemGone', rev: string, itemId: string, reason: ItemGoneReason, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
-    | { __typename: 'ItemsChanged', rev: string, change: ItemChange, itemIds: Array<string>, at: string, snoozedUntil: string | null, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
+    | { __typename: 'ItemsChanged', rev: string, change: ItemChange, itemIds: Array<string>, marks: Array<{ id: string, seenAt: string | null, readAt: string | null, archivedAt: string | null, snoozedUntil: string | null }>, counts: { unread: number, unseen: number, byMsgType: Array<{ msgType: string, unread: number, unseen: number }>, byApp: Array<{ appId: string, unread: number, unseen: number }> } }
    };
 
 export type InboxPageQueryVariables = Exact<{
@@ -459,8 +459,13 @@ export const InboxChangesDocument = new TypedDocumentString(`
       rev
       change
       itemIds
-      at
-      snoozedUntil
+      marks {
+        id
+        seenAt
+        readAt
+        archivedAt
+        snoozedUntil
+      }
       counts {
         ...Counts
       }

@@ -4,6 +4,7 @@ import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
 import { at } from '../graphql/expiry.ts'
 import type { InboxEvent } from './events.ts'
 import { CountsRef, itemId, ItemRef } from './graphql.ts'
+import type { Marks } from './since.ts'
 import { changes, patiently, position, SNAPSHOT_ITEMS } from './live.ts'
 
 const ItemChangeEnum = builder.enumType('ItemChange', {
@@ -59,6 +60,21 @@ const Changed = builder.objectRef<EventOf<'ItemChanged'>>('ItemChanged').impleme
   }),
 })
 
+const MarksRef = builder.objectRef<Marks>('InboxItemMarks').implement({
+  description: 'How an item stands with its person.',
+  fields: (t) => ({
+    id: t.id({ description: "The item's global id.", resolve: (marks) => itemId(marks) }),
+    seenAt: t.expose('seenAt', { type: 'DateTime', nullable: true, description: 'As `InboxItem` has it.' }),
+    readAt: t.expose('readAt', { type: 'DateTime', nullable: true, description: 'As `InboxItem` has it.' }),
+    archivedAt: t.expose('archivedAt', { type: 'DateTime', nullable: true, description: 'As `InboxItem` has it.' }),
+    snoozedUntil: t.expose('snoozedUntil', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'As `InboxItem` has it.',
+    }),
+  }),
+})
+
 const ItemsChanged = builder.objectRef<EventOf<'ItemsChanged'>>('ItemsChanged').implement({
   description:
     'Several items changed by one act; also several that are gone. The same happened to each, at the same time.',
@@ -73,17 +89,11 @@ const ItemsChanged = builder.objectRef<EventOf<'ItemsChanged'>>('ItemsChanged').
       description: 'Their global ids, newest first.',
       resolve: ({ change: { userCode, messageIds } }) => messageIds.map((messageId) => itemId({ messageId, userCode })),
     }),
-    at: t.field({
-      type: 'DateTime',
+    marks: t.field({
+      type: [MarksRef],
       description:
-        'When. After READ, SEEN or ARCHIVED: what `readAt`, `seenAt` or `archivedAt` has become where it was null.',
-      resolve: ({ change }) => change.changedAt,
-    }),
-    snoozedUntil: t.field({
-      type: 'DateTime',
-      nullable: true,
-      description: 'After SNOOZED: until when.',
-      resolve: ({ change }) => (change.change === 'snoozed' ? change.snoozedUntil : null),
+        'How each of them stands now; none once they are gone. Set these: whoever was away has not heard what happened to some of them before, and `change` is only what happened last.',
+      resolve: ({ change }) => change.marks,
     }),
     counts: t.field({ type: CountsRef, description: 'The counts now.', resolve: ({ state }) => state.counts }),
   }),

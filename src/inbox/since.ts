@@ -8,8 +8,15 @@ import { hot, json, type Store } from '../db/client.ts'
 import type { Counts } from './counts.ts'
 import type { InboxState, Item } from './inbox.ts'
 
-/** What happened at one rev: an item came, or some changed. `messageIds`: all of them; the item is one, as it stands now. */
-export type Change = Item & { at: number; isNew: boolean; messageIds: string[] }
+/**
+ * What happened at one rev: an item came, or some changed. `messageIds`: all of them; the item is one, as it stands now.
+ * `marks`: how each stands, of several that are there. That cannot be told from what happened to them last by somebody
+ * who has not heard what happened to one of them before.
+ */
+export type Change = Item & { at: number; isNew: boolean; messageIds: string[]; marks: Marks[] }
+
+/** How an item stands with its person. */
+export type Marks = Pick<Item, 'messageId' | 'userCode' | 'seenAt' | 'readAt' | 'archivedAt' | 'snoozedUntil'>
 
 /** `items` tell everything up to the rev `upTo`; short of that of the inbox, there is more. */
 export type Since = { state: InboxState; items: Change[]; upTo: number }
@@ -19,21 +26,20 @@ export type Asker = { user: string; after: number }
 
 /** What a statement gives: for every item what is its own, for every message what it says. Times are in milliseconds. */
 type Found = { told: Told[] | null; said: Said[] | null }
+type Times = Record<'seenAt' | 'readAt' | 'archivedAt' | 'snoozedUntil', number | null>
 type Told = Counts & {
   asker: number
   inboxId: string
   inboxRev: number
   key: string | null
   messageIds: string[] | null
+  marks: ({ messageId: string } & Times)[] | null
   createdAt: number
   changedAt: number
-  seenAt: number | null
-  readAt: number | null
-  archivedAt: number | null
-  snoozedUntil: number | null
   expiresAt: number | null
   deletedAt: number | null
-} & Pick<Change, 'at' | 'isNew' | 'rev' | 'createdRev' | 'change' | 'appId' | 'msgType'>
+} & Times &
+  Pick<Change, 'at' | 'isNew' | 'rev' | 'createdRev' | 'change' | 'appId' | 'msgType'>
 type Said = { key: string } & Pick<
   Item,
   'messageId' | 'content' | 'senderCode' | 'senderName' | 'businessId' | 'priority'
@@ -57,13 +63,24 @@ const statement = hot<Found, { askers: string; limit: number }>(sql`
     cross join lateral (select * from inboxes where user_code = asked."user" limit 1) as inbox
     left join lateral (
       (
-        select created_rev as at, true as "isNew", null::json as "messageIds", ${columns}
+        select created_rev as at, true as "isNew", null::json as "messageIds", null::json as marks, ${columns}
         from items
         where user_code = inbox.user_code and created_rev > asked.after and deleted_at is null
         order by created_rev
         limit ${sql.placeholder('limit')}
       ) union all (
-        select at, false, message_ids, ${columns}
+        select at, false, message_ids,
+          -- Looked at only where it is needed, which is seldom.
+          case when json_array_length(message_ids) > 1 then (
+            select json_agg(json_build_object(
+              'messageId', replace(one.message_id::text, '-', ''), 'seenAt', ${ms(sql`one.seen_at`)},
+              'readAt', ${ms(sql`one.read_at`)}, 'archivedAt', ${ms(sql`one.archived_at`)},
+              'snoozedUntil', ${ms(sql`one.snoozed_until`)}
+            ) order by one.created_rev desc)
+            from items as one
+            where one.user_code = inbox.user_code and one.rev = step.at and one.deleted_at is null
+          ) end,
+          ${columns}
         from (
           select rev as at, (array_agg(message_id))[1] as message_id,
             json_agg(replace(message_id::text, '-', '') order by created_rev desc) as message_ids
@@ -162,6 +179,7 @@ function changeOf(userCode: string, told: Told, said: Said): Change {
       at,
       isNew,
       messageIds: messageIds ?? [messageId],
+      marks: (told.marks ?? []).map((one) => ({ userCode, messageId: one.messageId, ...timesOf(one) })),
       rev,
       createdRev,
       change,
@@ -170,13 +188,19 @@ function changeOf(userCode: string, told: Told, said: Said): Change {
     },
     createdAt: new Date(told.createdAt),
     changedAt: new Date(told.changedAt),
-    seenAt: time(told.seenAt),
-    readAt: time(told.readAt),
-    archivedAt: time(told.archivedAt),
-    snoozedUntil: time(told.snoozedUntil),
+    ...timesOf(told),
     expiresAt: time(told.expiresAt),
     deletedAt: time(told.deletedAt),
     ...{ content, senderCode, senderName, businessId, priority },
+  }
+}
+
+function timesOf({ seenAt, readAt, archivedAt, snoozedUntil }: Times): Omit<Marks, 'messageId' | 'userCode'> {
+  return {
+    seenAt: time(seenAt),
+    readAt: time(readAt),
+    archivedAt: time(archivedAt),
+    snoozedUntil: time(snoozedUntil),
   }
 }
 

@@ -47,8 +47,8 @@ export async function makeDevice(user: string, urls: readonly string[], random: 
         wrong.push(`${item.msgId} was ${change} at ${rev} and had never come`)
       shows.set(item.msgId, stateOf(item))
     },
-    ItemsChanged({ change = '', itemIds = [], rev }) {
-      for (const msgId of itemIds.map(msgIdIn)) {
+    ItemsChanged({ change = '', itemIds = [], marks = [], rev }) {
+      for (const [at, msgId] of itemIds.map(msgIdIn).entries()) {
         const item = shows.get(msgId)
         // As with one that is gone: it may have come and gone while the device was away.
         if (item === undefined && change === 'DELETED') {
@@ -57,7 +57,7 @@ export async function makeDevice(user: string, urls: readonly string[], random: 
         }
         if (item === undefined) wrong.push(`${msgId} was ${change} with others at ${rev} and had never come`)
         if (item === undefined || typeof item === 'string') continue
-        shows.set(msgId, bulk[change]?.(item) ?? item)
+        shows.set(msgId, marks[at] === undefined ? (change as Gone) : stateOf(marks[at]))
       }
     },
     ItemGone({ itemId = '', goneReason }) {
@@ -123,19 +123,7 @@ export async function makeDevice(user: string, urls: readonly string[], random: 
   }
 }
 
-/** What an act on several makes of each, as its event says. */
-const bulk: Record<string, (item: Item) => Item | Gone> = {
-  SEEN: (item) => ({ ...item, seen: true }),
-  READ: (item) => ({ ...item, read: true, seen: true }),
-  UNREAD: (item) => ({ ...item, read: false }),
-  ARCHIVED: (item) => ({ ...item, archived: true, snoozed: false }),
-  UNARCHIVED: (item) => ({ ...item, archived: false }),
-  SNOOZED: (item) => ({ ...item, snoozed: true, archived: false }),
-  DELETED: () => 'DELETED',
-  RECALLED: () => 'RECALLED',
-}
-
-function stateOf({ seenAt, readAt, archivedAt, snoozedUntil }: ToldItem): Item {
+function stateOf({ seenAt, readAt, archivedAt, snoozedUntil }: Omit<ToldItem, 'msgId' | 'title'>): Item {
   return { seen: seenAt !== null, read: readAt !== null, archived: archivedAt !== null, snoozed: snoozedUntil !== null }
 }
 

@@ -44,6 +44,7 @@ function reachable(name: string): GraphQLObjectType[] {
 /** A way from an event to each type. */
 const WAYS: Record<string, (asked: string) => string> = {
   InboxItem: (asked) => `... on InboxSnapshot { items ${asked} } ... on ItemChanged { item ${asked} }`,
+  InboxItemMarks: (asked) => `... on ItemsChanged { marks ${asked} }`,
   InboxCounts: (asked) => `... on ItemChanged { counts ${asked} } ... on ItemGone { counts ${asked} }`,
   InboxTypeCounts: (asked) => `... on ItemChanged { counts { byMsgType ${asked} } }`,
   InboxAppCounts: (asked) => `... on ItemChanged { counts { byApp ${asked} } }`,

@@ -124,7 +124,12 @@ const item: fc.Arbitrary<Item> = fc.record({
 const changed: fc.Arbitrary<Change> = fc
   .tuple(
     item,
-    fc.record({ at: fc.nat(), isNew: fc.boolean(), messageIds: fc.array(id, { minLength: 1, maxLength: 5 }) }),
+    fc.record({
+      at: fc.nat(),
+      isNew: fc.boolean(),
+      messageIds: fc.array(id, { minLength: 1, maxLength: 5 }),
+      marks: fc.array(item, { maxLength: 5 }),
+    }),
   )
   .map(([it, more]) => ({ ...it, ...more }))
 

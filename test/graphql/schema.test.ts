@@ -62,7 +62,7 @@ describe('the schema', () => {
       'String',
     ]
     // At most twenty; at most a thousand.
-    const few = ['RecallPayload.messages', 'ItemsChanged.itemIds']
+    const few = ['RecallPayload.messages', 'ItemsChanged.itemIds', 'ItemsChanged.marks']
     const unbounded = types
       .filter((type) => isObjectType(type))
       .flatMap((type) =>

@@ -150,15 +150,23 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
       change: 'READ',
       rev: expect.any(String),
       itemIds: [third, second, first],
-      at: expect.any(String),
-      snoozedUntil: null,
+      marks: [third, second, first].map((id) => ({
+        id,
+        seenAt: expect.any(String),
+        readAt: expect.any(String),
+        archivedAt: null,
+        snoozedUntil: null,
+      })),
       counts: await recount(posthouse.context.db, user),
     })
     const { data } = await posthouse.graphql(
       await posthouse.token(user),
       '{ inbox { edges { node { readAt seenAt } } } }',
     )
-    expect(data!['inbox'].edges[1].node).toEqual({ readAt: read.at, seenAt: read.at })
+    expect(data!['inbox'].edges[1].node).toMatchObject({
+      readAt: read.marks![0]!.readAt,
+      seenAt: read.marks![0]!.seenAt,
+    })
     // Only what changed is named, and one that changed is an event as always.
     await act(user, 'markItemsUnread', [third!, fourth!])
     expect(await watched.next()).toMatchObject({ __typename: 'ItemChanged', change: 'UNREAD', item: { id: third } })
@@ -168,6 +176,7 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
       __typename: 'ItemsChanged',
       change: 'DELETED',
       itemIds: [second, first],
+      marks: [],
       counts: { unread: 2, unseen: 1 },
     })
     expect(JSON.stringify(gone)).not.toMatch(/一|二/)
@@ -240,6 +249,29 @@ describe.each(stores)('the changes of an inbox, on $name', (store) => {
     expect(new Set(events.flatMap(({ itemIds }) => itemIds ?? [])).size).toBe(2100)
     expect(events.at(-2)?.counts).toMatchObject({ unread: 0, unseen: 0, byApp: [] })
     expect(await recount(posthouse.context.db, user)).toMatchObject({ unread: 0, unseen: 0 })
+  })
+
+  it('tell with what one act did to several how each stands, to one who missed what happened to some of them before', async () => {
+    const user = 'USER015'
+    const [first, second] = [await pushed(user, '先'), await pushed(user, '后')]
+    const { rev } = (await poll(user)).at(-1)!
+    const until = new Date(Date.now() + 3_600_000).toISOString()
+    const { errors } = await posthouse.graphql(
+      await posthouse.token(user),
+      'mutation ($ids: [ID!]!, $until: DateTime!) { snoozeItems(ids: $ids, until: $until) { rev } }',
+      { ids: [first], until },
+    )
+    expect(errors).toBeUndefined()
+    await act(user, 'markItemsRead', [first, second])
+    const [read, ...rest] = await poll(user, rev)
+    expect(read).toMatchObject({
+      change: 'READ',
+      marks: [
+        { readAt: expect.any(String), snoozedUntil: null },
+        { readAt: expect.any(String), snoozedUntil: until },
+      ],
+    })
+    expect(rest).toMatchObject([{ __typename: 'InboxCaughtUp' }])
   })
 
   it('tell of an item as new first, also to one who left between what happened to it', async () => {

@@ -91,7 +91,7 @@ describe.each(stores)('snoozing items, on $name', (store) => {
     expect(await device.next()).toMatchObject({
       __typename: 'ItemsChanged',
       change: 'SNOOZED',
-      snoozedUntil: until.toISOString(),
+      marks: [{ snoozedUntil: until.toISOString() }, { snoozedUntil: until.toISOString() }],
       itemIds: { length: 2 },
       counts: { unread: 0, unseen: 0 },
     })

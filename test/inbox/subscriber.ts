@@ -36,15 +36,14 @@ export type Event = {
   hasMore?: boolean
   itemId?: string
   itemIds?: string[]
-  at?: string
-  snoozedUntil?: string | null
+  marks?: Omit<ToldItem, 'msgId' | 'title'>[]
 }
 
 const EVENT = `
   __typename
   ... on InboxSnapshot { rev ${COUNTS} hasMore items { ${ITEM} } }
   ... on ItemChanged { rev change ${COUNTS} item { ${ITEM} } }
-  ... on ItemsChanged { rev change itemIds at snoozedUntil ${COUNTS} }
+  ... on ItemsChanged { rev change itemIds marks { id seenAt readAt archivedAt snoozedUntil } ${COUNTS} }
   ... on ItemGone { rev goneReason: reason ${COUNTS} itemId }
   ... on InboxLagged { rev lagReason }
   ... on InboxCaughtUp { rev }`
