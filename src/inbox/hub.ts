@@ -33,7 +33,7 @@ export type Bell = {
 
 /** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
 export function openLive({ store, hints, log }: { store: Store; hints: Hints; log: Logger }): Live {
-  const bells = new Map<string, Set<Bell>>()
+  const bells = new Map<string, Bell[]>()
   const ring = (user: string) => {
     for (const bell of bells.get(user) ?? []) bell.ring()
   }
@@ -43,7 +43,7 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
     /** Once for each rev at which somebody stands. */
     *people() {
       for (const [user, some] of bells)
-        for (const after of new Set([...some].map(({ reached }) => reached))) yield { user, after }
+        for (const after of new Set(some.map(({ reached }) => reached))) yield { user, after }
     },
     ring,
   })
@@ -54,12 +54,12 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
 
   return {
     watch(user) {
-      const mine = bells.get(user) ?? new Set()
       const bell = newBell(() => {
-        mine.delete(bell)
-        if (mine.size === 0) bells.delete(user)
+        const others = bells.get(user)?.filter((one) => one !== bell) ?? []
+        if (others.length > 0) bells.set(user, others)
+        else bells.delete(user)
       })
-      bells.set(user, mine.add(bell))
+      bells.set(user, [...(bells.get(user) ?? []), bell])
       return bell
     },
     connected: () => bells.size,

@@ -106,8 +106,8 @@ async function* upToNow(
 
 /**
  * Says to a subscriber who has caught up what comes, past the stream, until there is something that only the stream can
- * say. Nothing is read for one who takes nothing: he hears later how things stand then. Without promises: an event
- * to a socket costs about as much as three of them.
+ * say. One who takes nothing is not read for again until he does: he hears then how things stand. Without promises: an
+ * event to a socket costs about as much as three of them.
  */
 function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -121,16 +121,16 @@ function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct):
     if (error === undefined) resolve()
     else reject(error)
   }
+  // Thousands look at once, each from memory that is no longer near: what is not needed here is asked when there is news.
   function look() {
     if (isOver) return
     if (bell.closed) return end()
     again = isLooking
-    if (isLooking) return
-    isLooking = true
-    if (direct.isFull()) void direct.room().then(lookNow)
-    else lookNow()
+    if (!isLooking) lookNow()
   }
   function lookNow() {
+    if (isOver) return
+    isLooking = true
     again = false
     live.reads.ask(user, bell.reached, hear)
   }
@@ -139,23 +139,27 @@ function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct):
     if (isAway(error) && !bell.closed) return void setTimeout(look, RETRY_MS)
     if (error !== undefined) return end(error)
     if (bell.closed || news === undefined || reasonToStartAnew(news.state, bell.reached) !== undefined) return end()
-    if (!sayAsMuch(news, bell, direct)) return end()
-    if (again || bell.reached < news.state.rev) look()
+    const said = sayAsMuch(news, bell, direct)
+    if (said === 'not all') return end()
+    if (said === 'what fits') {
+      isLooking = true
+      void direct.room().then(lookNow)
+    } else if (again || bell.reached < news.state.rev) look()
   }
   bell.onRing(look)
   return promise
 }
 
-/** Says what the other side has room for, and moves the bell's rev along. False at something that only the stream can say. */
-function sayAsMuch({ events, revs, upTo }: News, bell: Bell, direct: Direct): boolean {
+/** Says what there is room for, and moves the bell's rev along. Not all: the next thing only the stream can say. */
+function sayAsMuch({ events, revs, upTo }: News, bell: Bell, direct: Direct): 'all' | 'what fits' | 'not all' {
   let index = 0
   for (const event of events) {
-    if (direct.isFull()) return true
-    if (!direct.say(event)) return false
+    if (direct.isFull()) return 'what fits'
+    if (!direct.say(event)) return 'not all'
     bell.reached = revs[index++] ?? bell.reached
   }
   bell.reached = upTo
-  return true
+  return 'all'
 }
 
 /** A database that was set back to an older state leaves subscribers ahead of it. */

@@ -150,7 +150,7 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
     await ended
   })
 
-  it('is not even read while the connection takes nothing, and is told then as it stands', async () => {
+  it('is not said while the connection takes nothing, and is told then as it stands', async () => {
     const user = 'USER005'
     const slow = await subscriber(user)
     const neighbour = await subscriber(user)
