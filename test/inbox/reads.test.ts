@@ -6,9 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { query, type Store } from '../../src/db/client.ts'
 import { openHints } from '../../src/hints/hints.ts'
 import { item, page } from '../../src/inbox/inbox.ts'
+import { bringUpToDate } from '../../src/inbox/broadcast.ts'
 import { openLive, type Bell } from '../../src/inbox/hub.ts'
 import { changes } from '../../src/inbox/live.ts'
 import { mark } from '../../src/inbox/mark.ts'
+import { stopBroadcast, takeItemsBack } from '../../src/inbox/recall.ts'
 import { openReads } from '../../src/inbox/reads.ts'
 import { sinceMany, type Change } from '../../src/inbox/since.ts'
 import { eventually } from '../kit/posthouse.ts'
@@ -202,6 +204,50 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
     hints.send({ kind: 'inbox', users: everybody })
     await eventually(() => got.every((types) => types.at(-1)?.startsWith('Item')), 30_000)
     expect(reads()).toBeLessThanOrEqual(3)
+  })
+
+  /** A broadcast as accept stores it; gives its message. */
+  async function broadcast(): Promise<string> {
+    const [message] = await query<{ id: string }>(
+      store.db,
+      sql`
+        with message as (
+          insert into messages (id, app_id, receiver_type, receiver, unresolved, msg_type, priority, due_at, state, request_id)
+          values (gen_random_uuid(), 'lab', 'all', '{}', '{}', 'notice', 2, now(), 'fanned_out', 'test')
+          returning id
+        ), said as (
+          insert into contents (message_id, channel_id, kind, content)
+          select id, '1002', 'site', '{"title": "all", "content": "all", "text": "all"}' from message
+        )
+        insert into broadcasts (message_id, app_id, msg_type)
+        select id, 'lab', 'notice' from message
+        returning message_id as id`,
+    )
+    return message!.id
+  }
+
+  it('is a broadcast for everybody connected, in few statements', { timeout: 60_000 }, async () => {
+    const { hints, got } = await subscribers(Array.from({ length: PEOPLE }, (_, n) => user(n + 1)))
+    await broadcast()
+    statements.length = 0
+    hints.send({ kind: 'broadcast' })
+    await eventually(() => got.every((types) => types.at(-1) === 'ItemChanged'), 30_000)
+    expect(got.every((types) => types.filter((type) => type === 'ItemChanged').length === 1)).toBe(true)
+    expect(statements.length).toBeLessThan(15)
+  })
+
+  it('is never news again of a message that was recalled while it went out', { timeout: 60_000 }, async () => {
+    const { hints, got } = await subscribers(Array.from({ length: 300 }, (_, n) => user(n + 1)))
+    const id = await broadcast()
+    hints.send({ kind: 'broadcast' })
+    await eventually(() => got.some((types) => types.at(-1) === 'ItemChanged'))
+    await stopBroadcast(store.db, id)
+    for await (const users of takeItemsBack(store.db, id)) hints.send({ kind: 'inbox', users })
+    // Some were told of it, and it is gone for them; the others may have heard of nothing, or of its end alone.
+    await eventually(() => got.every((types) => types.at(-1) !== 'ItemChanged'))
+    expect(got.every((types) => ['InboxCaughtUp', 'ItemGone'].includes(types.at(-1) ?? ''))).toBe(true)
+    await bringUpToDate(store.db, [user(1)])
+    expect(await item(store.db, user(1), id)).toBeUndefined()
   })
 
   it('is found by the beat when the hints are lost, in one statement for everybody connected', async () => {
