@@ -203,18 +203,27 @@ function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+const callerLeft = () => new Error('the caller left before the whole body was here')
+
+function readBody(request: IncomingMessage): Promise<Uint8Array> {
   const tooLarge = () =>
     new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
-  if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) throw tooLarge()
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > BODY_LIMIT) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) return Promise.reject(tooLarge())
+  // The request's own iterator does the same for much more, which tells at hundreds of pushes a second.
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= BODY_LIMIT) return void chunks.push(chunk)
+      request.pause()
+      reject(tooLarge())
+    })
+    request.once('end', () => resolve(Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => request.readableEnded || reject(callerLeft()))
+    if (request.destroyed) reject(callerLeft())
+  })
 }
 
 function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {

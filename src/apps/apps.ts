@@ -27,6 +27,7 @@ export async function saveApp(db: Db, row: AppRow): Promise<void> {
     set name = excluded.name, enabled = excluded.enabled, grants = excluded.grants, compat = excluded.compat,
       legacy_from = excluded.legacy_from`,
   )
+  believed.delete(db)
 }
 
 /** The app of that id, disabled ones too: the door decides, and must not tell a caller which it was. */
@@ -58,6 +59,42 @@ export async function putKey(
     on conflict (key_id) do update
     set app_id = excluded.app_id, secret_sha256 = excluded.secret_sha256, revoked_at = null`,
   )
+  believed.delete(db)
+}
+
+/**
+ * What was read of apps and keys is believed for so long, since a caller that pushes hundreds a second is one and the same
+ * app (docs/decisions/0020). A change that this process makes counts at once, one that is made elsewhere after this long.
+ */
+const BELIEVED_MS = 1_000
+
+type Believed = { until: number; found: Promise<unknown> }
+const believed = new WeakMap<Db, Map<string, Believed>>()
+
+/** `findApp` as it was at most a second ago. */
+export function appLately(db: Db, id: string): ReturnType<typeof findApp> {
+  return lately(db, `app ${id}`, () => findApp(db, id))
+}
+
+/** `findAppByKey` as it was at most a second ago. */
+export function appByKeyLately(db: Db, keyId: string): ReturnType<typeof findAppByKey> {
+  return lately(db, `key ${keyId}`, () => findAppByKey(db, keyId))
+}
+
+/** The second counts from before the read, so that whoever comes a second after a change meets it. */
+function lately<Found>(db: Db, name: string, read: () => Promise<Found | undefined>): Promise<Found | undefined> {
+  const all = believed.get(db) ?? new Map<string, Believed>()
+  believed.set(db, all)
+  const known = all.get(name)
+  if (known !== undefined && known.until > performance.now()) return known.found as Promise<Found | undefined>
+  const until = performance.now() + BELIEVED_MS
+  const found = read()
+  const here: Believed = { until, found }
+  all.set(name, here)
+  // Of what is not there nothing is kept: strangers could name any number.
+  const forget = () => void (all.get(name) === here && all.delete(name))
+  found.then((one) => one ?? forget(), forget)
+  return found
 }
 
 /** Whether the app may do that: by the grant itself (`channel:1002`, `token`) or by the one for all (`channel:*`). */

@@ -5,7 +5,7 @@ import { jwtVerify, SignJWT } from 'jose'
 import type { Context, Viewer } from '../context.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
-import { findApp, findAppByKey, hasGrant, type App } from './apps.ts'
+import { appByKeyLately, appLately, hasGrant, type App } from './apps.ts'
 
 const AUDIENCE = 'posthouse-inbox'
 const ISSUER = 'posthouse'
@@ -37,7 +37,7 @@ export async function authenticateApp(
     if (viewer.kind === 'app' && viewer.app.id === appId) return viewer.app
     throw new Refusal('UNAUTHENTICATED')
   }
-  const app = await findApp(context.db, appId)
+  const app = await appLately(context.db, appId)
   if (app?.enabled && address !== undefined && app.legacyFrom !== null && includes(app.legacyFrom, address)) return app
   throw new Refusal('UNAUTHENTICATED')
 }
@@ -90,7 +90,7 @@ export function sha256(text: string): string {
 async function appByKey({ db }: Context, token: string): Promise<App | undefined> {
   const [, keyId, secret] = /^ph_([A-Za-z0-9]{1,32})_([A-Za-z0-9_-]{16,128})$/.exec(token) ?? []
   if (keyId === undefined || secret === undefined) return undefined
-  const found = await findAppByKey(db, keyId)
+  const found = await appByKeyLately(db, keyId)
   const isRight = isSame(sha256(secret), found?.secretSha256 ?? '')
   return isRight && found?.app.enabled ? found.app : undefined
 }
@@ -118,6 +118,16 @@ function isSame(given: string, right: string): boolean {
 
 /** Whether `address` is one of `ranges` (addresses or CIDR; an IPv4 address mapped into IPv6 counts as itself). */
 function includes(ranges: string[], address: string): boolean {
+  const list = lists.get(ranges) ?? listOf(ranges)
+  lists.set(ranges, list)
+  const plain = address.replace(/^::ffff:/i, '')
+  return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+}
+
+/** Made once for what was read of an app, not once a push. */
+const lists = new WeakMap<string[], BlockList>()
+
+function listOf(ranges: string[]): BlockList {
   const list = new BlockList()
   for (const range of ranges) {
     const [base = '', bits] = range.split('/')
@@ -125,6 +135,5 @@ function includes(ranges: string[], address: string): boolean {
     if (!isIPv4(base) && !isIPv6(base)) continue
     list.addSubnet(base, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
   }
-  const plain = address.replace(/^::ffff:/i, '')
-  return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+  return list
 }

@@ -24,6 +24,8 @@ const codes = z
   .nullish()
   .transform((list) => [...new Set((list ?? []).map((code) => code.trim()).filter((code) => code !== ''))])
 
+const appId = z.string().max(CODE_LIMIT)
+
 const common = z.object({
   receiverType: z.enum(['all', 'specified', 'custom']),
   businessId: optionalText(128),
@@ -64,7 +66,7 @@ export function readAppId(body: Record<string, unknown>): string {
     throw badInput('appId', '不是可精确表示的整数，请用字符串', 'is no integer that JSON keeps exactly: send a string')
   }
   if (typeof value !== 'string' && typeof value !== 'number') throw badInput('appId', '应为字符串', 'must be a string')
-  return check(z.string().max(CODE_LIMIT), String(value), 'appId')
+  return check(appId, String(value), 'appId')
 }
 
 /** Which of an app's messages are meant: by `msgId`, by `businessId` (which may be several), or by both. */
