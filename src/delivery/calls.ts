@@ -3,29 +3,34 @@ import type { Call } from './attempt.ts'
 import type { Parcel } from './channel.ts'
 import type { Claimed } from './queue.ts'
 
-/** A call to the provider with the deliveries it carries; it takes one slot of its lane. */
-export type UnderWay = { claimed: Claimed[]; call?: Call }
+/** A call to the provider with the deliveries it carries, all of the message of the first; it takes one slot of its lane. */
+export type UnderWay = { first: Claimed; claimed: readonly Claimed[]; call?: Call }
 
 /**
  * Calls of one delivery each; of several, where the provider takes them together and they say the same. What is tried
  * again, or was before a replay, goes out alone, with the same bytes as before.
  */
 export function callsOf(claimed: readonly Claimed[], perCall: number): UnderWay[] {
-  if (perCall === 1) return claimed.map((one) => ({ claimed: [one] }))
-  const alone = claimed.filter(({ isUntried }) => !isUntried).map((one) => ({ claimed: [one] }))
+  if (perCall === 1) return claimed.map(alone)
   const together = [
     ...Map.groupBy(
       claimed.filter(({ isUntried }) => isUntried),
       ({ messageId }) => messageId,
     ).values(),
   ]
-  return [...alone, ...together.flatMap((all) => inParts(all, perCall))]
+  return [
+    ...claimed.filter(({ isUntried }) => !isUntried).map(alone),
+    ...together.flatMap((all) => inParts(all, perCall)),
+  ]
 }
 
-function inParts(all: Claimed[], size: number): UnderWay[] {
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, at) => ({
-    claimed: all.slice(at * size, (at + 1) * size),
-  }))
+/** One delivery in a call of its own. */
+export const alone = (one: Claimed): UnderWay => ({ first: one, claimed: [one] })
+
+function inParts(all: readonly Claimed[], size: number): UnderWay[] {
+  const [first] = all
+  if (first === undefined) return []
+  return [{ first, claimed: all.slice(0, size) }, ...inParts(all.slice(size), size)]
 }
 
 /** A delivery as a provider is given it. */

@@ -8,7 +8,7 @@ import type { Context, OpenChannel } from '../context.ts'
 import type { DeliveryState } from '../db/tables.ts'
 import { attempt } from './attempt.ts'
 import { makeBell, type Bell } from './bell.ts'
-import { callsOf, parcelOf, type UnderWay } from './calls.ts'
+import { alone, callsOf, parcelOf, type UnderWay } from './calls.ts'
 import type { Outcome } from './channel.ts'
 import { watchProvider } from './health.ts'
 import { makeLanes } from './lanes.ts'
@@ -103,7 +103,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
       throw why
     }
     const claimed = await claim(store, channel.id, lanes.plan(slots), lease, isSuspect).catch(unknown)
-    const first = claimed.filter(({ isUntried }) => isUntried)
+    const first = perCall === 1 ? [] : claimed.filter(({ isUntried }) => isUntried)
     const more = Math.floor(Math.min(perCall - 1, (most - claimed.length) / Math.max(1, first.length)))
     if (first.length > 0 && more > 0) {
       claimed.push(...(await claimAlike(store, channel.id, first, more, lease).catch(unknown)))
@@ -119,10 +119,10 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     suspectsAt = Date.now() + SUSPECT_BEAT_MS
     if ((await tokens?.draw(1))?.tokens === 0) return
     const claimedAt = performance.now()
-    const claimed = await take(1, true)
-    if (claimed.length === 0) return void (await tokens?.putBack(1))
+    const [claimed] = await take(1, true)
+    if (claimed === undefined) return void (await tokens?.putBack(1))
     suspectsAt = 0
-    suspect = { claimed }
+    suspect = alone(claimed)
     await begin([suspect], claimedAt)
   }
 
@@ -134,34 +134,26 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
 
   async function begin(calls: UnderWay[], claimedAt: number): Promise<void> {
     if (calls.length === 0) return
-    lanes.took(calls.flatMap(({ claimed: [first] }) => (first === undefined ? [] : [first])))
+    const firsts = calls.map(({ first }) => first)
+    lanes.took(firsts)
     for (const one of calls) underWay.add(one)
-    const said = await sayings(calls.flatMap(({ claimed }) => claimed.map(({ messageId }) => messageId))).catch(
-      async (error) => {
-        for (const one of calls) leave(one)
-        for (const lease of new Set(calls.flatMap(({ claimed }) => claimed.map(({ lease }) => lease)))) {
-          await giveBack(db, lease).catch(() => {})
-        }
-        throw error
-      },
-    )
-    for (const one of calls) {
-      const [first] = one.claimed
-      // The process was stopped in between, perhaps: others may have the row by now.
-      if (performance.now() - claimedAt > FRESH_MS) {
-        log.warn({ channelId: channel.id }, 'delivery: claimed too long ago to begin with; the lease will run out')
-        leave(one)
-        continue
-      }
-      void make(one, said.get(first?.messageId ?? ''))
-    }
+    const said = await sayings(firsts.map(({ messageId }) => messageId)).catch(async (error) => {
+      for (const one of calls) leave(one)
+      for (const lease of new Set(firsts.map(({ lease }) => lease))) await giveBack(db, lease).catch(() => {})
+      throw error
+    })
+    // The process was stopped in between, perhaps: others may have the rows by now.
+    if (performance.now() - claimedAt > FRESH_MS) {
+      log.warn({ channelId: channel.id }, 'delivery: claimed too long ago to begin with; the leases will run out')
+      for (const one of calls) leave(one)
+    } else for (const one of calls) void make(one, said.get(one.first.messageId))
   }
 
   function leave(one: UnderWay): void {
     underWay.delete(one)
     // The loop may have gone to sleep with work due, since that lane had no slot left.
     if (lanes.isFull()) bell.ring()
-    lanes.left(one.claimed[0]?.priority ?? 0)
+    lanes.left(one.first.priority)
     if (one === suspect) {
       suspect = undefined
       bell.ring()
@@ -172,7 +164,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
   /** One call: what need not be sent is over at once, the rest when the provider has answered. */
   async function make(one: UnderWay, saying: Saying | undefined): Promise<void> {
     try {
-      const over = withoutSending(one.claimed[0], saying)
+      const over = withoutSending(one.first, saying)
       const attempted =
         over === undefined
           ? outcomesOf(one, await call(one, saying))
@@ -206,8 +198,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     })
   }
 
-  function withoutSending(delivery: Claimed | undefined, saying: Saying | undefined): Settlement | undefined {
-    if (delivery === undefined) return undefined
+  function withoutSending(delivery: Claimed, saying: Saying | undefined): Settlement | undefined {
     if (delivery.isTooOld) return TOO_OLD
     // A channel's settings may have changed since the message was accepted.
     if (saying?.kind !== channel.kind) return ofAnotherKind(delivery, saying)
