@@ -8,7 +8,7 @@ const QUERY = `subscription ($after: Rev) {
     __typename
     ... on InboxSnapshot { rev counts { unread unseen } items { id title text createdAt readAt } }
     ... on ItemChanged { rev change counts { unread unseen } item { id title text createdAt readAt } }
-    ... on ItemsChanged { rev change counts { unread unseen } itemIds at }
+    ... on ItemsChanged { rev change counts { unread unseen } itemIds marks { seenAt readAt archivedAt } }
     ... on ItemGone { rev counts { unread unseen } itemId }
     ... on InboxLagged { rev lagReason }
     ... on InboxCaughtUp { rev }
@@ -59,6 +59,7 @@ export async function openSockets(
     )
     socket.on('message', (data: Buffer) => {
       if (data.includes('"connection_ack"')) acknowledged.resolve()
+      else if (data.includes('"type":"error"')) caughtUp.reject(new Error(`Refused: ${data.toString()}`))
       else if (data.includes('"type":"ping"')) socket.send('{"type":"pong"}')
       else hear(index, data)
     })
