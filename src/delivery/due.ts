@@ -44,7 +44,7 @@ export type Round = {
 export async function fireDue(context: Context): Promise<Round> {
   const [found] = await look(context.store, {})
   const { due = [], nextInSeconds, hasLarge = false, hasRecall = false } = found ?? {}
-  const resolved = await apart(context, due, (some) => resolve(context.db, some))
+  const resolved = await apart(context, due, (some) => resolve(context.store, some))
   const large = resolved.filter(({ chunk }) => chunk === undefined).map(({ id }) => id)
   if (large.length > 0) await handOver(context.db, large)
   for (const pack of packsOf(resolved))
@@ -82,10 +82,10 @@ async function apart<One extends { id: string }, Done>(
 type Resolved = { id: string; chunk: Chunk | undefined }
 
 /** The whole audience of each that is small. */
-async function resolve(db: Context['db'], messages: readonly DueMessage[]): Promise<Resolved[]> {
+async function resolve(store: Context['store'], messages: readonly DueMessage[]): Promise<Resolved[]> {
   const named = messages.filter((message) => message.receiverType === 'specified' && needsPeople(message))
   const found = await specifiedFew(
-    db,
+    store.db,
     named.map(({ receiver, deptIncludesDescendants: descendants }) => ({ receiver, descendants })),
     FEW,
   )
@@ -95,7 +95,7 @@ async function resolve(db: Context['db'], messages: readonly DueMessage[]): Prom
     const { id, receiverType, receiver } = message
     if (receiverType === 'custom') {
       const isFew = Object.values(receiver).flat().length <= FEW
-      resolved.push({ id, chunk: isFew ? await nextChunk(db, message, '') : undefined })
+      resolved.push({ id, chunk: isFew ? await nextChunk(store, message, '') : undefined })
     } else {
       const whom = needsPeople(message) ? people.get(id) : []
       resolved.push({ id, chunk: whom && chunkOf(message, whom, '', true) })

@@ -17,7 +17,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { sql, type SQL } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { hot, json, query } from '../db/client.ts'
-import { accounts, everyone, specified, type Person } from '../directory/audience.ts'
+import { accounts, everyone, namedFew, FEW_NAMED, specified, type Person } from '../directory/audience.ts'
 import { putBroadcast } from '../inbox/broadcast.ts'
 import { putItems } from '../inbox/inbox.ts'
 import { putItemsTogether } from '../inbox/put-together.ts'
@@ -65,17 +65,30 @@ export function recipientsOf({ people, deliveries }: Chunk): number {
 }
 
 /** Resolves the next stretch of an audience after `cursor` ('' is the start). */
-export async function nextChunk(db: Context['db'], audience: Audience, cursor: string): Promise<Chunk> {
-  return audience.receiverType === 'custom' ? customChunk(db, audience, cursor) : peopleChunk(db, audience, cursor)
+export async function nextChunk(store: Context['store'], audience: Audience, cursor: string): Promise<Chunk> {
+  return audience.receiverType === 'custom'
+    ? customChunk(store.db, audience, cursor)
+    : peopleChunk(store, audience, cursor)
 }
 
-async function peopleChunk(db: Context['db'], audience: Audience, cursor: string): Promise<Chunk> {
+async function peopleChunk(store: Context['store'], audience: Audience, cursor: string): Promise<Chunk> {
   if (!needsPeople(audience)) return chunkOf(audience, [], cursor, true)
   const { receiverType, receiver, deptIncludesDescendants: descendants } = audience
+  const { user, ...groups } = receiver
+  // The usual push.
+  if (
+    receiverType === 'specified' &&
+    user !== undefined &&
+    user.length <= FEW_NAMED &&
+    Object.keys(groups).length === 0
+  )
+    return chunkOf(audience, await namedFew(store, user), cursor, true)
   // One more than a chunk holds tells whether it is the last.
   const paging = { after: cursor, limit: CHUNK + 1 }
   const found =
-    receiverType === 'all' ? await everyone(db, paging) : await specified(db, receiver, { ...paging, descendants })
+    receiverType === 'all'
+      ? await everyone(store.db, paging)
+      : await specified(store.db, receiver, { ...paging, descendants })
   return chunkOf(audience, found.slice(0, CHUNK), cursor, found.length <= CHUNK)
 }
 
@@ -169,7 +182,7 @@ export async function fanOutNext(context: Context): Promise<boolean> {
   const [message] = await claimLarge(context.db)
   if (message === undefined) return false
   try {
-    const chunk = await nextChunk(context.db, message, message.cursor)
+    const chunk = await nextChunk(context.store, message, message.cursor)
     tell(context.hints, await put(context.store, [{ id: message.id, after: message.cursor, chunk }]))
   } catch (error) {
     await noteFailure(context, message.id, error)
@@ -242,11 +255,12 @@ function claimLarge(db: Context['db']) {
   )
 }
 
-/** What is put once a CTE `message` stands: deliveries, items, a broadcast. Shared with the accept statement. */
+/** What is put once a CTE `message` stands, of one row or of several: deliveries, items, broadcasts. Shared with accept. */
 export const putChunk = sql`${putDeliveries}, ${putItems}, ${putBroadcast}`
+export const putChunksTogether = sql`${putDeliveries}, ${putItemsTogether}, ${putBroadcast}`
 
 const putOne = putting(putChunk)
-const putTogether = putting(sql`${putDeliveries}, ${putItemsTogether}, ${putBroadcast}`)
+const putTogether = putting(putChunksTogether)
 
 /** Messages are taken by id, as a recall takes them, so that neither two of these nor a recall can deadlock. */
 function putting(parts: SQL) {

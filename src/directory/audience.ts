@@ -3,7 +3,8 @@
  * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
  */
 import { sql, type SQL } from 'drizzle-orm'
-import { json, query, texts, type Db } from '../db/client.ts'
+import { hot, json, query, texts, type Db } from '../db/client.ts'
+import { together } from '../db/together.ts'
 import { email, phone } from './address.ts'
 
 export type Person = { code: string; name: string; phone: string | null; email: string | null }
@@ -35,6 +36,28 @@ export async function specified(
     limit ${limit}::integer`,
   )
 }
+
+/** Up to so many users are looked for by name together with those of others. */
+export const FEW_NAMED = 100
+
+/**
+ * The enabled ones of at most `FEW_NAMED` users, each once. Who asks while another look is under way is served by the
+ * next one, together with whoever else asked meanwhile.
+ */
+export const namedFew = together<readonly string[], Person[]>({
+  async act(store, asked) {
+    const rows = await usersNamed(store, { codes: json([...new Set(asked.flat())]) })
+    const people = new Map(rows.map((row) => [row.code, row]))
+    return asked.map((codes) => [...new Set(codes)].flatMap((code) => people.get(code) ?? []))
+  },
+  weigh: (codes) => codes.length,
+  most: 1_000,
+})
+
+const usersNamed = hot<Person, { codes: string }>(sql`
+  select code, name, phone, email
+  from users
+  where enabled and code = any(array(select jsonb_array_elements_text(${sql.placeholder('codes')}::jsonb)))`)
 
 /** Whether the receiver's lists reach this user today, enabled or not. */
 export async function reaches(db: Db, receiver: Receiver, user: string, descendants: boolean): Promise<boolean> {

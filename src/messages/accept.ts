@@ -1,9 +1,10 @@
 /** The statement that accepts a push: after it, and only after it, the caller may be told 200. */
 import { randomUUIDv7 } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { sql, type SQL } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { hot, json, query } from '../db/client.ts'
-import { putChunk, recipientsOf, tell, type Chunk } from '../delivery/fan-out.ts'
+import { hot, json } from '../db/client.ts'
+import { together } from '../db/together.ts'
+import { CHUNK, putChunk, putChunksTogether, recipientsOf, tell, type Chunk } from '../delivery/fan-out.ts'
 import { Refusal } from '../errors.ts'
 
 /** A push that passed every check. */
@@ -34,7 +35,8 @@ export type Accepted = { messageId: string; warnings: string[]; isReplay: boolea
 
 /**
  * Accepts `push` in one statement: idempotency key, message, contents and, when it is due by the database's clock, the
- * recipients in `chunk`. Without `chunk` (a large audience) or before its time the worker fans out.
+ * recipients in `chunk`. Without `chunk` (a large audience) or before its time the worker fans out. Pushes that come
+ * while such a statement is under way share the next one; each is answered after its own commit.
  * Gives the first answer again for a key that another request took meanwhile.
  */
 export async function accept(
@@ -45,33 +47,58 @@ export async function accept(
   idempotency: IdempotencyKey | undefined,
 ): Promise<Accepted> {
   const id = randomUUIDv7().replaceAll('-', '')
-  const state = chunk === undefined ? 'fanning_out' : 'fanned_out'
-  const { people, deliveries, broadcast } = chunk ?? NOBODY
-  const recipients = recipientsOf(chunk ?? NOBODY)
-  const params = {
-    message: json({
-      ...push,
-      id,
-      dueAt: push.dueAt?.toISOString(),
-      expiresAt: push.expiresAt?.toISOString(),
-      state,
-      recipients,
-    }),
-    contents: json(push.contents),
-    key: idempotency?.key ?? null,
-    bodySha256: idempotency?.bodySha256 ?? null,
-    warnings: json(warnings),
-    people: json(people),
-    deliveries: json(deliveries),
-    broadcast,
-  }
-  const [accepted] = await insert(context.store, params)
-  if (accepted?.isDue) tell(context.hints, [chunk ?? NOBODY])
-  if (accepted !== undefined) return { messageId: id, warnings, isReplay: false }
+  const isNew = await insert(context.store, { id, hints: context.hints, push, chunk, warnings, idempotency })
+  if (isNew) return { messageId: id, warnings, isReplay: false }
   const first = await firstAnswer(context, push.appId, idempotency)
   // The key can only have grown too old and been removed in between.
   if (first === undefined) throw new Refusal('UNAVAILABLE')
   return first
+}
+
+type Row = {
+  id: string
+  hints: Context['hints']
+  push: Push
+  chunk: Chunk | undefined
+  warnings: string[]
+  idempotency: IdempotencyKey | undefined
+}
+
+/** False: another request took the key. The statement is no longer than that of one chunk. */
+const insert = together({
+  act: insertAll,
+  weigh: ({ chunk }: Row) => (chunk === undefined ? 1 : 1 + recipientsOf(chunk)),
+  most: CHUNK,
+})
+
+async function insertAll(store: Context['store'], rows: readonly Row[]): Promise<boolean[]> {
+  const [first] = rows
+  const statement = rows.length === 1 ? insertOne : insertTogether
+  const accepted = await statement(store, { pushes: json(rows.map(given)) })
+  const isDue = new Map(accepted.map((row) => [row.id, row.isDue]))
+  const due = rows.filter(({ id }) => isDue.get(id))
+  if (first !== undefined && due.length > 0)
+    tell(
+      first.hints,
+      due.map(({ chunk }) => chunk ?? NOBODY),
+    )
+  return rows.map(({ id }) => isDue.has(id))
+}
+
+/** As the statement takes it. */
+function given({ id, push, chunk = NOBODY, warnings, idempotency }: Row) {
+  const { people, deliveries, broadcast } = chunk
+  return {
+    ...push,
+    ...idempotency,
+    id,
+    warnings,
+    state: chunk === NOBODY ? 'fanning_out' : 'fanned_out',
+    recipients: recipientsOf(chunk),
+    people,
+    deliveries,
+    broadcast,
+  }
 }
 
 /** What is put at once when a worker is to do it all. */
@@ -84,47 +111,59 @@ const NOBODY: Chunk = {
   reachesSomebody: false,
 }
 
-const insert = hot<{ isDue: boolean }, Record<string, unknown>>(sql`
-  with key as (
-    insert into idempotency_keys (app_id, key, body_sha256, message_id, warnings)
-    select new."appId", ${sql.placeholder('key')}, ${sql.placeholder('bodySha256')}, new.id, ${sql.placeholder('warnings')}::jsonb
-    from jsonb_to_record(${sql.placeholder('message')}::jsonb) as new ("appId" text, id uuid)
-    where ${sql.placeholder('key')}::text is not null
-    on conflict (app_id, key) do nothing
-    returning key
-  ),
-  accepted as (
-    insert into messages (
-      id, app_id, template_code, template_version, receiver_type, receiver, unresolved, business_id, msg_type, priority,
-      sender_code, sender_name, due_at, expires_at, state, recipients, request_id
-    )
-    select new.id, new."appId", new."templateCode", new."templateVersion", new."receiverType", new.receiver,
-      new.unresolved, new."businessId", new."msgType", new.priority, new."senderCode", new."senderName",
-      greatest(new."dueAt", now()), new."expiresAt",
-      case when new."dueAt" > now() then 'scheduled' else new.state end,
-      case when new."dueAt" > now() then 0 else new.recipients end,
-      new."requestId"
-    from jsonb_to_record(${sql.placeholder('message')}::jsonb) as new (
-      id uuid, "appId" text, "templateCode" text, "templateVersion" int, "receiverType" text, receiver jsonb,
-      unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
-      "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text
-    )
-    where ${sql.placeholder('key')}::text is null or exists (select from key)
-    returning id, app_id, msg_type, priority, due_at, expires_at, state
-  ),
-  put_contents as (
-    insert into contents (message_id, channel_id, kind, content)
-    select accepted.id, new."channelId", new.kind, new.content
-    from accepted, jsonb_to_recordset(${sql.placeholder('contents')}::jsonb) as new ("channelId" text, kind text, content jsonb)
-  ),
-  message as (
-    select id, app_id, msg_type, priority, due_at, expires_at, ${sql.placeholder('people')}::jsonb as people,
-      ${sql.placeholder('deliveries')}::jsonb as deliveries, ${sql.placeholder('broadcast')}::boolean as broadcast
-    from accepted
-    where state <> 'scheduled'
-  ),
-  ${putChunk}
-  select state <> 'scheduled' as "isDue" from accepted`)
+const insertOne = inserting(putChunk)
+const insertTogether = inserting(putChunksTogether)
+
+/**
+ * All keys are taken first, in their order, and inboxes after them: so two of these statements cannot each wait for
+ * what the other has.
+ */
+function inserting(parts: SQL) {
+  return hot<{ id: string; isDue: boolean }, { pushes: string }>(sql`
+    with given as (
+      select * from jsonb_to_recordset(${sql.placeholder('pushes')}::jsonb) as push (
+        id uuid, "appId" text, "templateCode" text, "templateVersion" int, "receiverType" text, receiver jsonb,
+        unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
+        "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text,
+        key text, "bodySha256" text, warnings jsonb, contents jsonb, people jsonb, deliveries jsonb, broadcast boolean
+      )
+    ),
+    taken as (
+      insert into idempotency_keys (app_id, key, body_sha256, message_id, warnings)
+      select "appId", key, "bodySha256", id, warnings from given where key is not null
+      order by "appId", key
+      on conflict (app_id, key) do nothing
+      returning message_id
+    ),
+    accepted as (
+      insert into messages (
+        id, app_id, template_code, template_version, receiver_type, receiver, unresolved, business_id, msg_type, priority,
+        sender_code, sender_name, due_at, expires_at, state, recipients, request_id
+      )
+      select id, "appId", "templateCode", "templateVersion", "receiverType", receiver, unresolved, "businessId", "msgType",
+        priority, "senderCode", "senderName", greatest("dueAt", now()), "expiresAt",
+        case when "dueAt" > now() then 'scheduled' else state end,
+        case when "dueAt" > now() then 0 else recipients end,
+        "requestId"
+      from given
+      where key is null or id = any(array(select message_id from taken))
+      returning id, app_id, msg_type, priority, due_at, expires_at, state
+    ),
+    put_contents as (
+      insert into contents (message_id, channel_id, kind, content)
+      select accepted.id, said."channelId", said.kind, said.content
+      from accepted
+      join given on given.id = accepted.id
+      cross join jsonb_to_recordset(given.contents) as said ("channelId" text, kind text, content jsonb)
+    ),
+    message as (
+      select accepted.*, given.people, given.deliveries, given.broadcast
+      from accepted join given on given.id = accepted.id
+      where accepted.state <> 'scheduled'
+    ),
+    ${parts}
+    select id, state <> 'scheduled' as "isDue" from accepted`)
+}
 
 /** The answer already given under this key, if any; a refusal when it was given to another request. */
 export async function firstAnswer(
@@ -133,13 +172,7 @@ export async function firstAnswer(
   idempotency: IdempotencyKey | undefined,
 ): Promise<Accepted | undefined> {
   if (idempotency === undefined) return undefined
-  const [first] = await query<{ bodySha256: string; messageId: string; warnings: string[] }>(
-    context.db,
-    sql`
-      select body_sha256 as "bodySha256", message_id as "messageId", warnings
-      from idempotency_keys
-      where app_id = ${appId} and key = ${idempotency.key}`,
-  )
+  const [first] = await answerOf(context.store, { appId, key: idempotency.key })
   if (first === undefined) return undefined
   if (first.bodySha256 !== idempotency.bodySha256) {
     throw new Refusal('IDEMPOTENCY_CONFLICT', {
@@ -150,3 +183,8 @@ export async function firstAnswer(
   }
   return { messageId: first.messageId, warnings: first.warnings, isReplay: true }
 }
+
+const answerOf = hot<{ bodySha256: string; messageId: string; warnings: string[] }, { appId: string; key: string }>(sql`
+  select body_sha256 as "bodySha256", message_id as "messageId", warnings
+  from idempotency_keys
+  where app_id = ${sql.placeholder('appId')} and key = ${sql.placeholder('key')}`)

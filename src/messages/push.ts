@@ -76,7 +76,7 @@ async function carryOut(
     channels: spoken.map(({ channel }) => channel),
     deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
   }
-  const chunk = await nextChunk(context.db, audience, '')
+  const chunk = await nextChunk(context.store, audience, '')
   const unresolved = await unresolvedOf(context, audience, chunk)
   checkSomebodyIsNamed(read, unresolved)
   if (!(await reachesSomebody(context, audience, chunk))) throw nobodyReachable(read, unresolved)
@@ -190,9 +190,9 @@ function checkSomebodyIsNamed(read: Read, unknown: Record<string, string[]>): vo
 }
 
 /** Whether anybody can be reached on any channel. Nearly always the first stretch tells. */
-async function reachesSomebody({ db }: Context, audience: Audience, first: Chunk): Promise<boolean> {
+async function reachesSomebody({ store }: Context, audience: Audience, first: Chunk): Promise<boolean> {
   let chunk = first
-  while (!chunk.reachesSomebody && !chunk.isLast) chunk = await nextChunk(db, audience, chunk.cursor)
+  while (!chunk.reachesSomebody && !chunk.isLast) chunk = await nextChunk(store, audience, chunk.cursor)
   return chunk.reachesSomebody
 }
 

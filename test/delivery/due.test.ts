@@ -179,7 +179,7 @@ describe.each(stores)('messages that are due, on $name', ({ open }) => {
       channels: [{ id: '1002', kind: 'site' }],
       deptIncludesDescendants: true,
     }
-    const chunk = await nextChunk(store.db, audience, '')
+    const chunk = await nextChunk(store, audience, '')
     const other = await toUser(2)
     await recallMessages(nodes[1], { by: 'app', appId: APP }, { msgId: id, businessId: undefined }, undefined)
     const done = await put(

@@ -152,10 +152,10 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
     const audience = { receiver: { dept: ['D'] }, channels, deptIncludesDescendants: true }
     const post = { people: [], deliveries: [{ recipient: '*' }], broadcast: false, isLast: true, reachesSomebody: true }
     for (const receiverType of ['all', 'specified'] as const)
-      expect(await nextChunk(store.db, { ...audience, receiverType }, '')).toMatchObject(post)
+      expect(await nextChunk(store, { ...audience, receiverType }, '')).toMatchObject(post)
     expect(
       await nextChunk(
-        store.db,
+        store,
         { ...audience, receiverType: 'all', channels: [...channels, { id: '1002', kind: 'site' }] },
         '',
       ),
