@@ -156,6 +156,7 @@ const claimedColumns = sql`
  * Lanes and apps with anything queued are found by one index probe each (`turn`), so that a long queue of one app costs
  * the others nothing. In a lane every app gets an equal part, beginning with the one after whom the last claim ended. An
  * owed lane goes first, then the higher one; what a lane takes beyond the slots kept for it comes out of the pool.
+ * `allowed` hides the numbers from the planner, which would plan anew at every claim to make use of them.
  * The rows go by their place (ctid), as an array: a join with what has a LIMIT unknown to the planner would read the
  * whole table, and looking each up by id costs a tenth of all. Whoever moved between snapshot and lock is passed over.
  */
@@ -177,6 +178,7 @@ const claimStatement = hot<ClaimedRow, ClaimParams>(sql`
       limit 1
     ) as next
   ),
+  allowed as (select ${sql.placeholder('pool')}::int as pool, ${sql.placeholder('total')}::int as total),
   lane as (
     select * from jsonb_to_recordset(${sql.placeholder('lanes')}::jsonb) as given (
       priority smallint, kept int, "isOwed" boolean, "afterApp" text
@@ -184,13 +186,11 @@ const claimStatement = hot<ClaimedRow, ClaimParams>(sql`
   ),
   part as (
     select turn.priority, turn.app_id, lane.kept, lane."isOwed",
-      row_number() over (
-        partition by turn.priority order by turn.app_id <= lane."afterApp", turn.app_id
-      ) as place,
+      row_number() over (partition by turn.priority order by turn.app_id <= lane."afterApp", turn.app_id) as place,
       ceil(
-        least(lane.kept + ${sql.placeholder('pool')}::int, ${sql.placeholder('total')}::int) / (count(*) over (partition by turn.priority))::numeric
+        least(lane.kept + allowed.pool, allowed.total) / (count(*) over (partition by turn.priority))::numeric
       )::int as each
-    from turn join lane using (priority)
+    from turn join lane using (priority) cross join allowed
   ),
   ready as (
     select part.priority, part.app_id, part.kept, part."isOwed", part.place, picked.row_at, row_number() over (partition by part.priority, part.app_id order by picked.due_at) as round
@@ -215,9 +215,9 @@ const claimStatement = hot<ClaimedRow, ClaimParams>(sql`
   ),
   chosen as (
     select row_at from shared
-    where rank <= kept or place_in_pool <= ${sql.placeholder('pool')}::int
+    where rank <= kept or place_in_pool <= (select pool from allowed)
     order by ("isOwed" and rank = 1) desc, priority desc, rank
-    limit ${sql.placeholder('total')}::int
+    limit (select total from allowed)
   )
   update deliveries set ${takeOver}
   where deliveries.ctid = any(array(select row_at from chosen))
