@@ -45,6 +45,8 @@ export type Hearing = {
 
 /** Users that wait for a slow wire at the most; of more it is only said that everybody may have moved. */
 const USERS_WAITING = 50_000
+/** Every text wakes every node: a busy one tells of what came in so long by one. The first of a quiet time waits for nothing. */
+const PAUSE_MS = 5
 /** What the last hints get to leave at the close. */
 const LEAVE_MS = 500
 
@@ -82,11 +84,16 @@ export async function openHints(
     if (said.work) tell({ kind: 'work' })
   }
 
-  // Natural batching: what comes while one text is under way goes together in the next. What could not be sent is
+  // What comes while one text is under way, and in the pause after it, goes together in the next. What could not be sent is
   // forgotten but for one word, "all", which goes out first when the wire is back.
   async function drain(wire: Wire) {
     try {
-      while (!isNothing(waiting)) await wire.send(JSON.stringify({ node, ...take(waiting, wire.bytes) } satisfies Said))
+      while (!isNothing(waiting)) {
+        const said: Said = { node, ...take(waiting, wire.bytes) }
+        const isMore = !isNothing(waiting)
+        await wire.send(JSON.stringify(said))
+        if (!isMore) await sleep(PAUSE_MS)
+      }
     } catch {
       forget(waiting)
     }
