@@ -52,7 +52,13 @@ export async function whoMoved(db: Db, people: { user: string; after: number | n
   const found = await lookAt(db, people)
   const without = found.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
   if (without.length > 0) await makeInboxes(db, [...new Set(without)])
-  const moved = new Set(found.filter(({ hasMoved }) => hasMoved).map(({ userCode }) => userCode))
+  // Also who is behind where somebody is told: another node may be the one that copies for him.
+  const isTold = new Set(people.filter(({ after }) => after !== null).map(({ user }) => user))
+  const moved = new Set(
+    found
+      .filter(({ userCode, hasMoved, isBehind }) => hasMoved || (isBehind && isTold.has(userCode)))
+      .map(({ userCode }) => userCode),
+  )
   let some = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
   while (some.length > 0) {
     const each = Math.ceil(ITEMS_AT_ONCE / some.length)

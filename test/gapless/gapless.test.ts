@@ -17,7 +17,7 @@ import { play, schedules, type Broadcast, type Step } from './schedule.ts'
 const isFull = process.env['FAULTS'] === 'full'
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
 /** No schedule begins after this. */
-const MILLISECONDS = isFull ? 180_000 : 15_000
+const MILLISECONDS = isFull ? 100_000 : 15_000
 const SCHEDULES = isFull ? 2_000 : 400
 /** Played side by side: each waits most of the time. */
 const SIDE_BY_SIDE = 24

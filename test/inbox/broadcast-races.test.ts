@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { query } from '../../src/db/client.ts'
+import { whoMoved } from '../../src/inbox/broadcast.ts'
+import { stateOf } from '../../src/inbox/inbox.ts'
 import { APP, boot, eventually, run, type Running } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
 import { POLL, recount, storedCounts, subscribe, type Event, type Subscriber } from './subscriber.ts'
@@ -66,6 +68,19 @@ describe.each(stores)('a broadcast beside others, on $name', (store) => {
     )
     expect([user, revs]).toEqual([user, { items: revs?.items, revs: revs?.items, isBehind: false }])
   }
+
+  it('and two looks at once: each rings whom it has connected, whichever of them copies', TIME, async () => {
+    const user = 'USER030'
+    for (let round = 0; round < rounds; round++) {
+      await ask(nodes[0], user, COUNTS)
+      const { rev } = (await stateOf(nodes[0].context.db, user))!
+      // As a beat that falls in with another's: it saw that there is something to copy, and then there was not.
+      await broadcast(nodes[0], '两处')
+      const looks = await Promise.all(nodes.map(({ context }) => whoMoved(context.db, [{ user, after: rev }])))
+      expect(looks).toEqual([[user], [user]])
+    }
+    await expectExact(user)
+  })
 
   it('and everything marked read: it is there once, and unread', TIME, async () => {
     const some = people(1, 5)
