@@ -188,9 +188,11 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     return one.call.outcomes
   }
 
-  function outcomesOf({ claimed }: UnderWay, outcomes: readonly Outcome[]): Attempted[] {
+  function outcomesOf(one: UnderWay, outcomes: readonly Outcome[]): Attempted[] {
+    // Over: a thousand that wait to be settled need not keep what their calls were made of.
+    delete one.call
     health.saw(outcomes)
-    return claimed.map((delivery, at) => {
+    return one.claimed.map((delivery, at) => {
       const outcome = outcomes[at]
       if (outcome === undefined) throw new Error('an outcome is missing')
       const to = after(outcome, delivery.attempts, limits.attempts)

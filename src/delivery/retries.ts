@@ -36,13 +36,20 @@ export const TOO_OLD: Settlement = { ...settled, state: 'expired', reason: 'TOO_
 
 /** Where a delivery goes after its attempt number `attempts` of at most `limit`. A retry's reason is its cause. */
 export function after(outcome: Outcome, attempts: number, limit: number): Settlement {
-  if (outcome.outcome === 'sent')
-    return { ...settled, state: 'sent', error: outcome.why ?? null, receipt: outcome.receipt ?? null }
+  if (outcome.outcome === 'sent') return sent(outcome)
   if (outcome.outcome === 'failed') return { ...settled, state: 'failed', reason: outcome.reason, error: outcome.why }
   const maybeSent = outcome.cause === 'ambiguous'
   if (attempts >= limit) return { ...settled, state: 'dead', reason: 'ATTEMPTS_USED_UP', error: outcome.why, maybeSent }
   const delay = delayOf(outcome, attempts)
   return { ...settled, state: 'queued', reason: outcome.cause.toUpperCase(), error: outcome.why, delay, maybeSent }
+}
+
+/** Most are sent without a word: they share one. */
+const PLAINLY_SENT: Settlement = { ...settled, state: 'sent' }
+
+function sent({ why, receipt }: Extract<Outcome, { outcome: 'sent' }>): Settlement {
+  if (why === undefined && receipt === undefined) return PLAINLY_SENT
+  return { ...PLAINLY_SENT, error: why ?? null, receipt: receipt ?? null }
 }
 
 /** What the provider asks for, within reason; otherwise our own back-off. Always with jitter: what failed together should not come back together. */
