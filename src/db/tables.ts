@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm'
 import {
   bigint,
   boolean,
+  customType,
   doublePrecision,
   index,
   integer,
@@ -20,6 +21,8 @@ import {
 } from 'drizzle-orm/pg-core'
 
 const time = (name: string) => timestamp(name, { withTimezone: true })
+/** Text that sorts by its bytes: the same on every database, and compared several times as fast as in a language's order. */
+const inByteOrder = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 const createdAt = () => time('created_at').notNull().defaultNow()
 
 // ── Who asks. Writer: apps ──────────────────────────────────────────────────────────────────────────────────────────
@@ -244,7 +247,7 @@ export const deliveries = pgTable(
     appId: text('app_id').notNull(),
     channelId: text('channel_id').notNull(),
     /** The user's code, or for a custom account the account as the caller wrote it. */
-    recipient: text('recipient').notNull(),
+    recipient: inByteOrder('recipient').notNull(),
     userCode: text('user_code'),
     address: text('address'),
     state: text('state').$type<DeliveryState>().notNull(),

@@ -43,10 +43,10 @@ export function recipientsAfter(
       from deliveries
       where message_id = ${messageId} and (channel_id, recipient) > (${channel}, ${recipient})
       union all
-      select contents.channel_id, items.user_code, ${itemState}, null, items.read_at, ${itemHistory}
+      select contents.channel_id, items.user_code collate "C", ${itemState}, null, items.read_at, ${itemHistory}
       from items
       join contents on contents.message_id = items.message_id and contents.kind = 'site'
-      where items.message_id = ${messageId} and (contents.channel_id, items.user_code) > (${channel}, ${recipient})
+      where items.message_id = ${messageId} and (contents.channel_id, items.user_code collate "C") > (${channel}, ${recipient})
       order by channel, recipient
       limit ${limit}`,
   )
