@@ -43,7 +43,8 @@ export async function recallMessages(
   const which =
     named.msgId === undefined
       ? sql`app_id = ${appId ?? null} and business_id = ${named.businessId}`
-      : sql`id = ${named.msgId}`
+      : // What was found, for that is this recaller's own.
+        sql`id = any(${texts(page)}::uuid[])`
   const stopped = await stop(db, which, page, by, reason)
   await cancelQueued(db, stopped, startedAt + CANCEL_PATIENCE_MS)
   const told = page.filter((id) => stopped.includes(id))

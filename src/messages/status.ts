@@ -15,7 +15,7 @@ const MSG_ID = /^[0-9a-f]{32}$/
 
 /**
  * The messages of this app (of any, when it is undefined) that are meant, newest first, or those older than `before`;
- * NOT_FOUND when there is none, or only somebody else's.
+ * NOT_FOUND when there is none, or only somebody else's. After a page there may be none.
  */
 export async function namedMessages(
   db: Db,
@@ -25,7 +25,7 @@ export async function namedMessages(
   before?: string,
 ): Promise<Message[]> {
   const found = msgId === undefined ? await listMessages(db, { appId, businessId, before, limit }) : await one()
-  if (found.length > 0 || before !== undefined) return found
+  if (found.length > 0 || (msgId === undefined && before !== undefined)) return found
   throw new Refusal('NOT_FOUND', {
     path: msgId === undefined ? 'businessId' : 'msgId',
     zh: '没有这条消息',

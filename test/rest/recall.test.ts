@@ -221,4 +221,22 @@ describe.each(stores)('the recall call, on $name', (store) => {
   ])('refuses %s', async (_what, more, text) => {
     expect((await recall(more)).body).toEqual({ code: 400, msg: expect.stringContaining(text) })
   })
+
+  it("never touches another's message, nor one that msgId and businessId do not both mean, whatever page is asked for", async () => {
+    const other = await makeApp(posthouse)
+    const { body } = await push({ businessId: 'R-mine' })
+    const msgId = body.msgId!
+    const after = 'f'.repeat(32)
+    for (const [named, headers] of [
+      [{ appId: other.id, msgId }, other.headers],
+      [{ appId: other.id, businessId: 'R-mine', msgId }, other.headers],
+      [{ msgId, businessId: 'R-another' }, {}],
+      [{ msgId: 'no-such-id' }, {}],
+    ] as const)
+      for (const page of [{}, { after }]) {
+        const answer = await recall({ ...named, ...page }, headers)
+        expect([answer.status, answer.body.code]).toEqual([404, 404])
+      }
+    expect(await status(msgId)).toMatchObject([{ state: 'fanned_out', recall: null }])
+  })
 })
