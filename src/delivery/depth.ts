@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 import { isFree } from './queue.ts'
+import { turns } from './turns.ts'
 
 /** What was seen is good for so long: however often somebody asks, the database is asked no more than that. */
 const GOOD_MS = 1_000
@@ -35,22 +36,7 @@ export const queueDepth = sparingly((db) =>
   query<QueueLane>(
     db,
     sql`
-      with recursive turn as (
-        (
-          select channel_id, priority, app_id from deliveries
-          where state = 'queued'
-          order by channel_id, priority, app_id
-          limit 1
-        )
-        union all
-        select next.channel_id, next.priority, next.app_id
-        from turn cross join lateral (
-          select channel_id, priority, app_id from deliveries
-          where state = 'queued' and (channel_id, priority, app_id) > (turn.channel_id, turn.priority, turn.app_id)
-          order by channel_id, priority, app_id
-          limit 1
-        ) as next
-      ),
+      with recursive ${turns},
       lane as (
         select turn.channel_id, turn.priority, min(oldest.due_at) as oldest_due_at
         from turn left join lateral (

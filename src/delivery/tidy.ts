@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import { DEPLOYMENT_SECONDS, isFree } from './queue.ts'
+import { turns } from './turns.ts'
 
 /** Ended in one statement. */
 const AT_ONCE = 500
@@ -16,22 +17,7 @@ export async function tidy(db: Db, configured: readonly string[]): Promise<numbe
   const ended = await query(
     db,
     sql`
-      with recursive turn as (
-        (
-          select channel_id, priority, app_id from deliveries
-          where state = 'queued'
-          order by channel_id, priority, app_id
-          limit 1
-        )
-        union all
-        select next.*
-        from turn cross join lateral (
-          select channel_id, priority, app_id from deliveries
-          where state = 'queued' and (channel_id, priority, app_id) > (turn.channel_id, turn.priority, turn.app_id)
-          order by channel_id, priority, app_id
-          limit 1
-        ) as next
-      ),
+      with recursive ${turns},
       front as (
         select picked.*
         from turn cross join lateral (
