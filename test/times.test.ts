@@ -54,7 +54,8 @@ describe('sendTime', () => {
 
   it('takes a time up to a year ahead and refuses one beyond', () => {
     const ahead = (days: number) => new Date(Date.now() + days * 24 * HOUR_MS).toISOString()
-    expect(read(ahead(364))).toBe(ahead(364).slice(0, 19) + read(ahead(364))?.slice(19))
+    const allowed = ahead(364)
+    expect(read(allowed)).toBe(allowed)
     expect(() => read(ahead(367))).toThrow('sendTime: is more than a year ahead')
   })
 })

@@ -78,8 +78,9 @@ export async function upToDate({ db, hints }: Pick<Context, 'db' | 'hints'>, use
 /**
  * Copies up to `each` missing broadcasts to each of these users, in order; gives how many it went past, and copied, for
  * those who missed any. Recalled and expired ones are passed over. `for share` reads `recalled_at` as it is now, and makes a recall
- * wait for this copy, so that its look for items (recall.ts) finds what was copied. What was looked at and what was added
- * come together by grouping: PostgreSQL takes both for a few rows, and would join a thousand with a thousand one by one.
+ * wait for this copy, so that its look for items (recall.ts) finds what was copied. PostgreSQL takes what is wanted for a
+ * few rows, and would join thousands with thousands one by one: `is true` keeps it from a join, to a hash table, and what
+ * was looked at and what was added come together by grouping.
  */
 function copyBroadcasts(db: Db, users: string[], each: number) {
   return query<{ userCode: string; lookedAt: number; copied: number }>(
@@ -109,12 +110,15 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
       ),
       standing as materialized (
         select seq from broadcasts
-        where seq in (select seq from wanted) and recalled_at is null and ${isCurrent}
+        where seq between (select min(seq) from wanted) and (select max(seq) from wanted)
+          and (seq in (select seq from wanted)) is true
+          and recalled_at is null and ${isCurrent}
         for share
       ),
       missing as (
-        select wanted.*, wanted.rev + row_number() over (partition by wanted.user_code order by wanted.seq) as next_rev
-        from wanted join standing on standing.seq = wanted.seq
+        select wanted.*, rev + row_number() over (partition by user_code order by seq) as next_rev
+        from wanted
+        where (seq in (select seq from standing)) is true
       ),
       changed as (
         insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, expires_at, created_at)

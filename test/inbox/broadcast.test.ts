@@ -140,6 +140,11 @@ describe.each(stores)('a broadcast, on $name', (store) => {
   it('reaches a person with many missed ones completely, in order', async () => {
     // As many as several statements copy, in one go: pushed one by one they would take minutes.
     const msgId = await broadcast('很多')
+    // A day like any other: the database settles on a plan for a few, which has to do for many too.
+    for (let i = 0; i < 60; i++) {
+      await broadcast(`第${i}条`)
+      await bringUpToDate(posthouse.context.db, ['USER009', 'USER010'])
+    }
     await query(
       posthouse.context.db,
       sql`
