@@ -1,16 +1,17 @@
-/** GraphQL over WebSocket: graphql-ws keeps the protocol, Yoga's pipeline runs the operations. */
+/** GraphQL over WebSocket: who may come in and how much each may ask; Yoga's pipeline runs the operations. */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { ExecutionArgs, GraphQLError } from 'graphql'
-import { CloseCode, type SubscribePayload } from 'graphql-ws'
-import { useServer, type Extra } from 'graphql-ws/use/ws'
+import { getOperationAST, GraphQLError, OperationTypeNode, type ExecutionArgs, type ExecutionResult } from 'graphql'
+import { CloseCode, handleProtocols, type SubscribePayload } from 'graphql-ws'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
 import { directTo } from './direct.ts'
 import { at } from './expiry.ts'
 import { planOf } from './live-plan.ts'
+import { startPings } from './pings.ts'
+import { speak, type Answer } from './protocol.ts'
 import { reasonWith, reconnectAfterMs } from './reconnect.ts'
 import type { Readers } from './slow-readers.ts'
 import type { Authenticate, makeYoga } from './yoga.ts'
@@ -20,8 +21,6 @@ const PAYLOAD_BYTES = 64 * 1024
 const OPERATIONS_PER_SOCKET = 20
 /** More than anybody has tabs and devices; a page that opens sockets in a loop stops here. */
 const SOCKETS_PER_USER = 50
-/** Finds peers that are gone without a word. */
-const PING_MS = 12_000
 /** WebSocket's own code for "try again later". */
 const TRY_AGAIN_LATER = 1013
 const SERVICE_RESTART = 1012
@@ -29,9 +28,14 @@ const SERVICE_RESTART = 1012
 const TOO_SLOW = 4008
 const TOO_MANY_SOCKETS = 4029
 
-/** What a socket keeps from `connection_init` on. */
-type Own = { viewer: Viewer; callOff: () => void }
-type Init = { authorization?: unknown; Authorization?: unknown }
+/** One socket. Whom it belongs to is known from `connection_init` on; what the upgrade said of it only until then. */
+type Own = {
+  client: WebSocket
+  connection: Duplex
+  authorization: string | undefined
+  viewer: Viewer
+  callOff: () => void
+}
 
 /**
  * Serves graphql-ws on `path`. Who asks is settled once, by `connection_init {authorization}` or the upgrade's header;
@@ -46,135 +50,138 @@ export function serveSockets(
   readers: Readers,
   allows: (headers: { origin?: string | undefined; host?: string | undefined }) => boolean,
 ): { close(): Promise<void> } {
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: PAYLOAD_BYTES, perMessageDeflate: false })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: PAYLOAD_BYTES,
+    perMessageDeflate: false,
+    handleProtocols,
+  })
+  const pings = startPings()
   const ofUser = new Map<string, number>()
   const advice = () => reconnectAfterMs(sockets.clients.size)
   const closeForNow = (client: WebSocket, code: number, why: string) => client.close(code, reasonWith(why, advice()))
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Node has taken its own listener away: an error that nobody hears would end the process.
-    socket.on('error', () => socket.destroy())
+    socket.on('error', destroyIt)
     if (request.url?.split('?', 1)[0] !== path) return refuse(socket, '404 Not Found')
     if (!allows(request.headers)) return refuse(socket, '403 Forbidden')
     sockets.handleUpgrade(request, socket, head, (client) => {
-      sockets.emit('connection', client, request)
-      // What a client sends wrong is no news of ours: graphql-ws would print the first and leave the next to end the process.
-      client.removeAllListeners('error').on('error', () => {})
-      answerOnlyThoseHere(client, socket)
-      readers.onStop(socket, () => closeForNow(client, TOO_SLOW, 'Reads too slowly: come back with your last rev'))
-      // Whoever asks and does not take the answers is heard no further, since every ask is an answer more.
-      const listenLess = () => {
-        if (client.isPaused || !readers.isFull(socket)) return
-        client.pause()
-        void readers.room(socket).then(() => client.resume())
-      }
-      client.on('message', listenLess).on('ping', listenLess)
+      welcome({
+        client,
+        connection: socket,
+        authorization: request.headers.authorization,
+        viewer: { kind: 'nobody' },
+        callOff: ignore,
+      })
     })
   })
 
-  /** False for a person who has too many already. Gives the place back when the socket closes. */
-  function takePlace(client: WebSocket, user: string): boolean {
-    const before = ofUser.get(user) ?? 0
-    if (before === SOCKETS_PER_USER) return false
-    ofUser.set(user, before + 1)
-    client.once('close', () => {
-      const left = (ofUser.get(user) ?? 0) - 1
-      if (left > 0) ofUser.set(user, left)
-      else ofUser.delete(user)
+  /** Apart from the upgrade: what listens here would keep the request, with all its headers, as long as the socket. */
+  function welcome(own: Own): void {
+    const { client, connection } = own
+    speak(client, {
+      connect: (params) => connect(own, params),
+      begin: (id, asked, count) => begin(own, id, asked, count),
+      room: () => readers.room(connection),
+      mask: yoga.mask,
     })
-    return true
+    // What a client sends wrong is no news of ours.
+    client.on('error', ignore)
+    pings.watch(client)
+    readers.onStop(connection, () => closeForNow(client, TOO_SLOW, 'Reads too slowly: come back with your last rev'))
+    // Whoever asks and does not take the answers is heard no further, since every ask is an answer more.
+    const listenLess = () => {
+      if (client.isPaused || !readers.isFull(connection)) return
+      client.pause()
+      void readers.room(connection).then(() => client.resume())
+    }
+    client.on('message', listenLess).on('ping', listenLess)
+    client.on('close', () => own.callOff())
   }
 
-  type Enveloped = ReturnType<typeof yoga.getEnveloped>
-  const envelopes = new WeakMap<ExecutionArgs, Pick<Enveloped, 'execute' | 'subscribe'>>()
+  /** Who is it? Undefined for one who may not come in; for now, the socket is closed with the reason. */
+  async function connect(own: Own, params: Record<string, unknown> | undefined): Promise<object | undefined> {
+    const given = params?.['authorization'] ?? params?.['Authorization'] ?? own.authorization
+    own.authorization = undefined
+    try {
+      own.viewer = await authenticate(typeof given === 'string' ? given : undefined)
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'UNAUTHENTICATED') return undefined
+      closeForNow(own.client, TRY_AGAIN_LATER, yoga.mask(error).message)
+      return {}
+    }
+    // It may have left while we looked who it is.
+    if (own.viewer.kind === 'user' && own.client.readyState === WebSocket.OPEN) {
+      const { code, expiresAt } = own.viewer
+      const before = ofUser.get(code) ?? 0
+      if (before === SOCKETS_PER_USER) {
+        const why = `${SOCKETS_PER_USER} sockets are open: close one, or share one`
+        closeForNow(own.client, TOO_MANY_SOCKETS, why)
+        return {}
+      }
+      ofUser.set(code, before + 1)
+      const noTimer = at(expiresAt, () => own.client.close(CloseCode.Forbidden, 'Token expired'))
+      own.callOff = () => {
+        noTimer()
+        givePlace(code)
+      }
+    }
+    return { reconnectAfterMs: advice() }
+  }
 
-  /** One operation, parsed and valid, as Yoga's pipeline would run it over HTTP. */
-  async function prepare(
-    { socket, request, viewer = { kind: 'nobody' } }: Extra & Partial<Own>,
-    id: string,
-    params: SubscribePayload,
-  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  function givePlace(user: string): void {
+    const left = (ofUser.get(user) ?? 0) - 1
+    if (left > 0) ofUser.set(user, left)
+    else ofUser.delete(user)
+  }
+
+  async function begin(own: Own, id: string, asked: SubscribePayload, count: number): Promise<Answer> {
+    try {
+      if (count > OPERATIONS_PER_SOCKET) throw tooMany()
+      return await execute(own, id, asked)
+    } catch (error) {
+      return { errors: [yoga.mask(error)] }
+    }
+  }
+
+  /** Runs an operation as Yoga's pipeline would over HTTP. */
+  async function execute({ client, connection, viewer }: Own, id: string, asked: SubscribePayload): Promise<Answer> {
     const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
       viewer,
       requestId: randomUUID(),
-      params,
+      params: asked,
     })
-    const document = parse(params.query)
+    const document = parse(asked.query)
     const errors = validate(schema, document)
-    if (errors.length > 0) return errors
-    const { operationName, variables: variableValues } = params
+    if (errors.length > 0) return { errors: errors.map(yoga.mask) }
+    const { operationName, variables: variableValues } = asked
     const plan = planOf(schema, document, operationName, variableValues)
-    const direct = plan && directTo(socket, request.socket, readers, id, plan)
+    const direct = plan && directTo(client, connection, readers, id, plan)
     const contextValue = Object.assign(await contextFactory(), { direct })
     const args: ExecutionArgs = { schema, document, operationName, variableValues, contextValue }
-    envelopes.set(args, { execute, subscribe })
-    return args
+    const operation = getOperationAST(document, operationName)
+    if (operation == null) throw new GraphQLError('Unable to identify operation')
+    const run = operation.operation === OperationTypeNode.SUBSCRIPTION ? subscribe : execute
+    const given = (await run(args)) as ExecutionResult | AsyncIterableIterator<ExecutionResult>
+    return { results: Symbol.asyncIterator in given ? given : [given] }
   }
 
-  const running = useServer<Init, Partial<Own>>(
-    {
-      // Otherwise errors that are our bugs would go out as close reasons.
-      isProd: true,
-      async onConnect({ connectionParams, extra }) {
-        const given =
-          connectionParams?.authorization ?? connectionParams?.Authorization ?? extra.request.headers.authorization
-        try {
-          extra.viewer = await authenticate(typeof given === 'string' ? given : undefined)
-        } catch (error) {
-          if (error instanceof Refusal && error.code === 'UNAUTHENTICATED') return false
-          closeForNow(extra.socket, TRY_AGAIN_LATER, yoga.mask(error).message)
-          return true
-        }
-        // It may have left while we looked who it is.
-        if (extra.viewer.kind === 'user' && extra.socket.readyState === WebSocket.OPEN) {
-          if (!takePlace(extra.socket, extra.viewer.code)) {
-            const why = `${SOCKETS_PER_USER} sockets are open: close one, or share one`
-            closeForNow(extra.socket, TOO_MANY_SOCKETS, why)
-            return true
-          }
-          extra.callOff = at(extra.viewer.expiresAt, () => extra.socket.close(CloseCode.Forbidden, 'Token expired'))
-        }
-        return { reconnectAfterMs: advice() }
-      },
-      onClose: ({ extra }) => extra.callOff?.(),
-      async onSubscribe({ extra, subscriptions }, id, params) {
-        try {
-          if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET) throw tooMany()
-          const prepared = await prepare(extra, id, params)
-          return 'schema' in prepared ? prepared : prepared.map(yoga.mask)
-        } catch (error) {
-          return [yoga.mask(error)]
-        }
-      },
-      // Results pass the pipeline's mask; what it left there for HTTP stays here.
-      async onNext({ extra }, _id, _params, _args, { errors, ...result }) {
-        await readers.room(extra.request.socket)
-        return errors && { ...result, errors: errors.map((error) => yoga.mask(error).toJSON()) }
-      },
-      execute: (args) => envelopes.get(args)?.execute(args),
-      subscribe: (args) => envelopes.get(args)?.subscribe(args),
-    },
-    sockets,
-    PING_MS,
-  )
   return {
     async close() {
+      pings.stop()
       // Clients take this for a reason to come back, not for the end.
       for (const client of sockets.clients) closeForNow(client, SERVICE_RESTART, 'Restarting')
-      await running.dispose()
-      sockets.close()
+      await new Promise((resolve) => sockets.close(resolve))
     },
   }
 }
 
-/** What did not reach somebody who is gone is no fault: graphql-ws would print each answer that was under way as one. */
-function answerOnlyThoseHere(client: WebSocket, connection: Duplex): void {
-  const send = client.send.bind(client)
-  Object.assign(client, {
-    send: (data: string, done?: (error?: Error) => void) =>
-      done === undefined ? send(data) : send(data, (error) => done(connection.destroyed ? undefined : error)),
-  })
+function destroyIt(this: Duplex): void {
+  this.destroy()
 }
+
+function ignore(): void {}
 
 function tooMany(): Refusal {
   return new Refusal('TOO_LARGE', {
