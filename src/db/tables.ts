@@ -271,7 +271,7 @@ export const deliveries = pgTable(
     maybeSent: boolean('maybe_sent').notNull().default(false),
     /** A recall came while a worker had it: it is not tried again. */
     recallRequested: boolean('recall_requested').notNull().default(false),
-    /** The provider's id for what it took. */
+    /** The provider's id for what it took, at the last attempt. */
     receipt: text('receipt'),
     /** What happened to it, in order; only ever appended to. */
     history: jsonb('history').$type<DeliveryEvent[]>().notNull().default([]),
@@ -346,6 +346,19 @@ export const receipts = pgTable(
     createdAt: createdAt(),
   },
   (t) => [index('receipts_age').on(t.createdAt)],
+)
+
+/**
+ * What providers called earlier attempts of deliveries: a replay takes it out of the row, and an attempt that another
+ * overtook never gets into it. Grows by these alone. Without a foreign key, which every settlement would have to heed.
+ */
+export const earlierReceipts = pgTable(
+  'earlier_receipts',
+  {
+    receipt: text('receipt').notNull(),
+    deliveryId: uuid('delivery_id').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.receipt, t.deliveryId] })],
 )
 
 // ── What is shown. Writer: inbox ────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,9 @@
  * They come twice, in any order, and before the attempt is settled. By our own id a receipt also settles an attempt that
  * is under way or ended without an answer: it proves that the delivery went out, so there is no other attempt, and the
  * lease goes, so that the late settlement finds nothing. By the provider's id such a one waits (waiting-receipts.ts).
+ *
+ * One under the id of an earlier attempt (earlier-receipts.ts) is heard wherever the delivery stands now: a good word ends
+ * it, since the person has it, and what is queued again is not sent again. A bad one says nothing of the later attempt.
  */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,6 +19,7 @@ import type { Context } from '../context.ts'
 import { hot } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Receipt } from './channel.ts'
+import { foundByReceipt } from './earlier-receipts.ts'
 import { inOrder } from './queue.ts'
 import { words } from './words.ts'
 
@@ -37,14 +41,16 @@ export type Hearing = Pick<Context, 'store' | 'log' | 'metrics'>
 export type Heard = { channelId: string; state: string; deliveries: number; receipts: number }
 
 /**
- * Fragment: gives each delivery its word, and notes it. Expects a CTE `found (n, id, "isOwnId", state, why, at)`: which
- * receipt speaks of which delivery. Of several about one the good word counts. Of what is not noted as sent our own id
- * speaks, where something may have gone out. The provider's id is there only if it was sent once and then replayed: the
- * bad word is why, and a good one makes sending it again needless.
+ * Fragment: gives each delivery its word, and notes it. Expects a CTE
+ * `found (n, id, "isOwnId", "isEarlier", state, why, at)`: which receipt speaks of which delivery. Of several about one the
+ * good word counts. Of what is not noted as sent our own id speaks, where something may have gone out. The provider's id
+ * is there only if it was sent once: the bad word is why it was replayed, and a good one makes sending it again needless.
  */
 export const hearFound: SQL = sql`
   word as (
-    select distinct on (id) * from found order by id, state = 'delivered' desc, at, n
+    select distinct on (id) * from found
+    where state = 'delivered' or not "isEarlier"
+    order by id, state = 'delivered' desc, at, n
   ),
   locked as (
     select word.*
@@ -87,13 +93,11 @@ const statement = hot<Heard, { channelId: string; receipts: string }>(sql`
     )
   ),
   found as (
-    select given.n, deliveries.id, true as "isOwnId", given.state, given.why, given.at
+    select given.n, deliveries.id, true as "isOwnId", false as "isEarlier", given.state, given.why, given.at
     from given join deliveries on deliveries.id = given."deliveryId"
     where deliveries.channel_id = ${channelId}
     union all
-    select given.n, deliveries.id, false, given.state, given.why, given.at
-    from given join deliveries on deliveries.receipt = given.receipt
-    where deliveries.channel_id = ${channelId} and (given.address is null or deliveries.address = given.address)
+    ${foundByReceipt(sql`given`, channelId)}
   ),
   ${hearFound},
   unmatched as (

@@ -3,6 +3,7 @@ import { sql, type SQL } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { query, texts, type Db } from '../db/client.ts'
 import { ENDED, isEnded, type EndedFilter } from './deliveries.ts'
+import { keepReplayed } from './earlier-receipts.ts'
 import { MAX_AGE_SECONDS } from './queue.ts'
 
 /** Replayed in one statement. */
@@ -70,16 +71,18 @@ async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
     db,
     sql`
       with chosen as (
-        select deliveries.id ${ended}
+        select deliveries.id, deliveries.receipt ${ended}
         limit ${atOnce}
         for update of deliveries skip locked
         -- A recall that begins now waits for this, and then finds what was queued again.
         for share of messages
-      )
+      ),
+      ${keepReplayed}
       update deliveries
       set state = 'queued', reason = 'REPLAYED', attempts = 0, losses = 0, lease = null, lease_until = null,
         -- Its provider had taken it: a recall must not say that it never went out.
-        maybe_sent = maybe_sent or state = 'undelivered', recall_requested = false, due_at = now(), settled_at = null,
+        maybe_sent = maybe_sent or state = 'undelivered', receipt = null, recall_requested = false,
+        due_at = now(), settled_at = null,
         expires_at = least(
           now() + make_interval(secs => ${MAX_AGE_SECONDS}), (select expires_at from messages where id = message_id)
         ),

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import { hot, json, type Store } from '../db/client.ts'
 import type { DeliveryState } from '../db/tables.ts'
 import { Refusal } from '../errors.ts'
+import { keepOvertaken } from './earlier-receipts.ts'
 import { inOrder, type Claimed } from './queue.ts'
 import type { Settlement } from './retries.ts'
 import { words } from './words.ts'
@@ -110,7 +111,16 @@ export async function settleAll(store: Pick<Store, 'run'>, settlings: readonly S
   const [sent, others] = [settlings.filter(isPlainlySent), settlings.filter((one) => !isPlainlySent(one))]
   const done: Done = sent.length === 0 ? new Map() : await settleSent(store, sent)
   if (others.length > 0) for (const [id, state] of await settleOthers(store, others)) done.set(id, state)
+  if (done.size < settlings.length) await keepOvertaken(store, overtaken(settlings, done))
   return done
+}
+
+/** What providers called those attempts that another word overtook. */
+function overtaken(settlings: readonly Settling[], done: Done): { id: string; receipt: string }[] {
+  return settlings.flatMap(({ delivery: { id }, to }) => {
+    const receipt = done.has(id) ? null : words(to.receipt)
+    return receipt === null ? [] : [{ id, receipt }]
+  })
 }
 
 function isPlainlySent({ to }: Settling): boolean {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { hot, query } from '../db/client.ts'
+import { foundByReceipt } from './earlier-receipts.ts'
 import { count, hearFound, type Heard, type Hearing } from './receipts.ts'
 
 /** A settlement that is under way commits within this, most times. */
@@ -23,7 +24,7 @@ const START = { afterTime: '-infinity', afterId: '000000000000000000000000000000
  */
 const statement = hot<Heard & { lastTime: string | null; lastId: string | null }, Page>(sql`
   with tried as (
-    select * from receipts
+    select id as n, * from receipts
     where created_at > now() - make_interval(secs => ${sql.placeholder('youngerThan')}::float8)
       and (created_at, id) > (${sql.placeholder('afterTime')}::text::timestamptz, ${sql.placeholder('afterId')}::uuid)
     order by created_at, id
@@ -31,9 +32,7 @@ const statement = hot<Heard & { lastTime: string | null; lastId: string | null }
     for update skip locked
   ),
   found as (
-    select tried.id as n, deliveries.id, false as "isOwnId", tried.state, tried.why, tried.at
-    from tried join deliveries on deliveries.receipt = tried.receipt
-    where deliveries.channel_id = tried.channel_id and (tried.address is null or deliveries.address = tried.address)
+    ${foundByReceipt(sql`tried`, sql`given.channel_id`)}
   ),
   ${hearFound},
   gone as (

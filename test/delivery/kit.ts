@@ -64,7 +64,10 @@ export async function putMails(
 
 /** Removes messages and what hangs on them. */
 export async function empty(db: Db): Promise<void> {
-  await query(db, sql`truncate messages, contents, deliveries, receipts, items, inboxes, broadcasts cascade`)
+  await query(
+    db,
+    sql`truncate messages, contents, deliveries, receipts, earlier_receipts, items, inboxes, broadcasts cascade`,
+  )
 }
 
 /** Every delivery, in the order of recipients. */
