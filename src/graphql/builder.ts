@@ -8,10 +8,10 @@ import { Temporal } from 'temporal-polyfill'
 import type { App } from '../apps/apps.ts'
 import type { Asking, Context } from '../context.ts'
 import { badInput, Refusal } from '../errors.ts'
-import type { Direct } from './direct.ts'
+import type { Handover } from './direct.ts'
 
-/** What resolvers get: the running Posthouse, and who asks; for a subscription, a short way to the socket if it has one. */
-export type GraphqlContext = Asking & { posthouse: Context; direct?: Direct | undefined }
+/** What resolvers get: the running Posthouse, and who asks; for an operation on a socket, how its stream may end before it. */
+export type GraphqlContext = Asking & { posthouse: Context; handover?: Handover | undefined }
 
 type Types = {
   Context: GraphqlContext

@@ -15,6 +15,22 @@ export type Direct = {
   room(): Promise<void>
 }
 
+/**
+ * What goes on where a stream ends that has said all there was: says directly what comes, and `toStream` at what it
+ * cannot say, or when it fails: a new stream begins then after `from`. Gives how to leave.
+ */
+export type Follow = (direct: Direct, toStream: (from: number) => void) => () => void
+
+/** Between the stream of a subscription and what goes on without it. */
+export type Handover = {
+  /** Where a stream takes up again that was followed; undefined for one that begins. */
+  from: number | undefined
+  /** There is a short way to the socket. */
+  isWanted: boolean
+  /** Left here by a stream that ends for this to go on. */
+  follow?: Follow
+}
+
 /** The way to the subscription `id` on this socket. */
 export function directTo(client: WebSocket, connection: Duplex, readers: Readers, id: string, plan: Plan): Direct {
   const before = `{"id":${JSON.stringify(id)},"type":"next","payload":`

@@ -13,27 +13,34 @@ const INIT_MS = 3_000
 /** A close frame has room for so much of a reason. */
 const REASON_BYTES = 123
 
-/** What an operation gives: why it is refused, or its results. */
-export type Answer = { errors: readonly GraphQLError[] } | { results: Results }
+/** What an operation gives: why it is refused, or its results, and at their end who goes on. */
+export type Answer = { errors: readonly GraphQLError[] } | { results: Results; follow?: () => GoOn | undefined }
+/** Says by itself what comes, until a stream is wanted again, after `from`. Gives how to leave. */
+type GoOn = (toStream: (from: number) => void) => () => void
 type Results = AsyncIterableIterator<ExecutionResult> | ExecutionResult[]
 
 /** What is behind the protocol. */
 export type Behind = {
   /** Gives what the acknowledgement says; undefined for one who may not come in. */
   connect(params: Record<string, unknown> | undefined): Promise<object | undefined>
-  /** Begins an operation; `count`: with this one so many run. */
-  begin(id: string, asked: SubscribePayload, count: number): Promise<Answer>
+  /**
+   * Takes an operation, or throws; `count`: with this one so many run. Gives how to begin, or to begin again after `from`.
+   * That is kept as long as the operation runs, what is asked is not.
+   */
+  take(id: string, asked: SubscribePayload, count: number): Begin
   /** Waits until something may be written. */
   room(): Promise<void>
   /** What clients may read of an error. */
   mask(error: unknown): GraphQLError
 }
 
+export type Begin = (from?: number) => Promise<Answer>
+
 /** `leave` ends what it does and lets go of what it holds. */
 type Operation = { leave(): void }
 
 /** Speaks with this client until it has left. */
-export function speak(client: WebSocket, { connect, begin, room, mask }: Behind): void {
+export function speak(client: WebSocket, { connect, take, room, mask }: Behind): void {
   if (client.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL)
     return client.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable')
   const operations = new Map<string, Operation>()
@@ -86,32 +93,45 @@ export function speak(client: WebSocket, { connect, begin, room, mask }: Behind)
     }
     const operation: Operation = { leave() {} }
     operations.set(id, operation)
-    return run(id, operation, begin(id, asked, operations.size))
+    try {
+      return run(id, operation, take(id, asked, operations.size))
+    } catch (error) {
+      end(id, operation, { type: MessageType.Error, payload: [mask(error)] })
+    }
   }
 
-  /** Says all that an operation gives, in order, and that it is all. */
-  async function run(id: string, operation: Operation, beginning: Promise<Answer>): Promise<void> {
+  /** Says the last of an operation, unless it has been left. */
+  function end(id: string, operation: Operation, last: object): void {
+    if (operations.get(id) !== operation) return
+    operations.delete(id)
+    client.send(JSON.stringify({ id, ...last }))
+  }
+
+  /** Says all that an operation gives, in order, and that it is all, unless something goes on. */
+  async function run(id: string, operation: Operation, begin: Begin, from?: number): Promise<void> {
     // Another one may have its id by the time it ends.
     const isHere = () => operations.get(id) === operation
-    const end = (last: object) => {
-      if (!isHere()) return
-      operations.delete(id)
-      client.send(JSON.stringify(last))
-    }
-    const refused = (errors: readonly GraphQLError[]) => end({ id, type: MessageType.Error, payload: errors })
     try {
-      const answer = await beginning
-      if ('errors' in answer) return refused(answer.errors)
+      const answer = await begin(from)
+      if ('errors' in answer) return end(id, operation, { type: MessageType.Error, payload: answer.errors })
       operation.leave = () => letGo(answer.results)
       if (!isHere()) return operation.leave()
       for await (const result of answer.results) {
         await room()
         if (isHere()) await written(JSON.stringify({ id, type: MessageType.Next, payload: shown(result, mask) }))
       }
-      end({ id, type: MessageType.Complete })
+      const goOn = answer.follow?.()
+      if (goOn === undefined) return end(id, operation, { type: MessageType.Complete })
+      follow(id, operation, begin, goOn)
+      if (!isHere()) operation.leave()
     } catch (error) {
-      refused([mask(error)])
+      end(id, operation, { type: MessageType.Error, payload: [mask(error)] })
     }
+  }
+
+  /** Apart from `run`: nothing of what ran is kept then. */
+  function follow(id: string, operation: Operation, begin: Begin, goOn: GoOn): void {
+    operation.leave = goOn((from) => void run(id, operation, begin, from))
   }
 
   /** Waits until it was written, or the socket is gone. */

@@ -1,17 +1,14 @@
-/** GraphQL over WebSocket: who may come in and how much each may ask; Yoga's pipeline runs the operations. */
-import { randomUUID } from 'node:crypto'
+/** GraphQL over WebSocket: who may come in, and how much each may ask. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { getOperationAST, GraphQLError, OperationTypeNode, type ExecutionArgs, type ExecutionResult } from 'graphql'
-import { CloseCode, handleProtocols, type SubscribePayload } from 'graphql-ws'
+import { CloseCode, handleProtocols } from 'graphql-ws'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
-import { directTo } from './direct.ts'
 import { at } from './expiry.ts'
-import { planOf } from './live-plan.ts'
+import { takeOperation } from './operation.ts'
 import { startPings } from './pings.ts'
-import { speak, type Answer } from './protocol.ts'
+import { speak } from './protocol.ts'
 import { reasonWith, reconnectAfterMs } from './reconnect.ts'
 import type { Readers } from './slow-readers.ts'
 import type { Authenticate, makeYoga } from './yoga.ts'
@@ -82,7 +79,10 @@ export function serveSockets(
     const { client, connection } = own
     speak(client, {
       connect: (params) => connect(own, params),
-      begin: (id, asked, count) => begin(own, id, asked, count),
+      take(id, asked, count) {
+        if (count > OPERATIONS_PER_SOCKET) throw tooMany()
+        return takeOperation(yoga, readers, own, id, asked)
+      },
       room: () => readers.room(connection),
       mask: yoga.mask,
     })
@@ -134,37 +134,6 @@ export function serveSockets(
     const left = (ofUser.get(user) ?? 0) - 1
     if (left > 0) ofUser.set(user, left)
     else ofUser.delete(user)
-  }
-
-  async function begin(own: Own, id: string, asked: SubscribePayload, count: number): Promise<Answer> {
-    try {
-      if (count > OPERATIONS_PER_SOCKET) throw tooMany()
-      return await execute(own, id, asked)
-    } catch (error) {
-      return { errors: [yoga.mask(error)] }
-    }
-  }
-
-  /** Runs an operation as Yoga's pipeline would over HTTP. */
-  async function execute({ client, connection, viewer }: Own, id: string, asked: SubscribePayload): Promise<Answer> {
-    const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
-      viewer,
-      requestId: randomUUID(),
-      params: asked,
-    })
-    const document = parse(asked.query)
-    const errors = validate(schema, document)
-    if (errors.length > 0) return { errors: errors.map(yoga.mask) }
-    const { operationName, variables: variableValues } = asked
-    const plan = planOf(schema, document, operationName, variableValues)
-    const direct = plan && directTo(client, connection, readers, id, plan)
-    const contextValue = Object.assign(await contextFactory(), { direct })
-    const args: ExecutionArgs = { schema, document, operationName, variableValues, contextValue }
-    const operation = getOperationAST(document, operationName)
-    if (operation == null) throw new GraphQLError('Unable to identify operation')
-    const run = operation.operation === OperationTypeNode.SUBSCRIPTION ? subscribe : execute
-    const given = (await run(args)) as ExecutionResult | AsyncIterableIterator<ExecutionResult>
-    return { results: Symbol.asyncIterator in given ? given : [given] }
   }
 
   return {

@@ -173,7 +173,8 @@ builder.subscriptionField('inboxChanges', (t) =>
     subscribe: async (_root, args, context) => {
       const user = viewerUser(context)
       // An operation that is refused is not asked for again by clients: one that comes back during an outage waits it out.
-      const reached = await patiently(() => position(context.posthouse, user, args.after))
+      const { posthouse, handover } = context
+      const reached = handover?.from ?? (await patiently(() => position(posthouse, user, args.after)))
       return watch(context, user, reached)
     },
     resolve: (event) => event,
@@ -183,10 +184,11 @@ builder.subscriptionField('inboxChanges', (t) =>
 /**
  * The changes of a user's inbox until the subscriber leaves or the token ends. The bell hangs from the first `next` on,
  * so that a stream nobody begins to read leaves none behind.
+ * With a handover the bell outlives it: the socket leaves who goes on, and ends with the token.
  * Not a generator itself: `return` on one that waits for the bell would wait as well, and never let go of it.
  */
 function watch(
-  { posthouse, viewer, direct }: GraphqlContext,
+  { posthouse, viewer, handover }: GraphqlContext,
   user: string,
   reached: number | undefined,
 ): AsyncIterableIterator<InboxEvent> {
@@ -206,9 +208,10 @@ function watch(
       bell.close()
     }
     try {
-      yield* changes(posthouse, user, reached, bell, direct)
+      yield* changes(posthouse, user, reached, bell, handover)
     } finally {
-      leave()
+      if (handover?.follow) cancel()
+      else leave()
     }
     if (hasExpired)
       throw new Refusal('UNAUTHENTICATED', {

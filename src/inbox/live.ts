@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../context.ts'
 import type { Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
-import type { Direct } from '../graphql/direct.ts'
+import type { Direct, Handover } from '../graphql/direct.ts'
 import { upToDate } from './broadcast.ts'
 import type { InboxEvent } from './events.ts'
 import type { Bell } from './hub.ts'
@@ -35,19 +35,25 @@ export async function position(
 /**
  * Everything a subscriber who has got to `reached` is to know, in order and without a gap: a snapshot, or what came
  * after; then `InboxCaughtUp`; then, while `bell` is given, every change as it comes, also across times when the database
- * is away. Ends when the bell is closed. The bell hangs already: what comes between two looks rings it.
+ * is away. Ends when the bell is closed. The bell hangs already: what comes between two looks rings it. Where a handover
+ * is wanted it ends when it has caught up, and leaves there who goes on with the bell.
  */
 export async function* changes(
   where: Where,
   user: string,
   reached: number | undefined,
   bell?: Bell,
-  direct?: Direct,
+  handover?: Handover,
 ): AsyncGenerator<InboxEvent> {
-  let at = yield* upToNow(where, user, { reached, isCaughtUp: false }, bell)
+  const from = handover?.from
+  let at = yield* upToNow(where, user, { reached: from ?? reached, isCaughtUp: from !== undefined }, bell)
   while (at !== undefined && bell !== undefined) {
     bell.reached = at
-    await (direct === undefined ? bell.rung() : sayDirectly(where, user, bell, direct))
+    if (handover?.isWanted) {
+      handover.follow = (direct, toStream) => follow(where, user, bell, direct, toStream)
+      return
+    }
+    await bell.rung()
     if (bell.closed) return
     at = yield* upToNow(where, user, { reached: bell.reached, isCaughtUp: true }, bell)
   }
@@ -107,38 +113,40 @@ async function* upToNow(
 /**
  * Says to a subscriber who has caught up what comes, past the stream, until there is something that only the stream can
  * say. One who takes nothing is not read for again until he does: he hears then how things stand. Without promises: an
- * event to a socket costs about as much as three of them.
+ * event to a socket costs about as much as three of them. And what is kept here is kept for everybody to whom nothing
+ * happens.
  */
-function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
+function follow(
+  { live }: Where,
+  user: string,
+  bell: Bell,
+  direct: Direct,
+  toStream: (from: number) => void,
+): () => void {
   let isLooking = false
   let again = false
-  let isOver = false
 
-  function end(error?: unknown) {
-    isOver = true
-    bell.onRing(undefined)
-    if (error === undefined) resolve()
-    else reject(error)
+  /** Also after what has failed: a stream meets that as well, and says it. */
+  function end() {
+    bell.close()
+    toStream(bell.reached)
   }
   // Thousands look at once, each from memory that is no longer near: what is not needed here is asked when there is news.
   function look() {
-    if (isOver) return
-    if (bell.closed) return end()
     again = isLooking
     if (!isLooking) lookNow()
   }
   function lookNow() {
-    if (isOver) return
+    if (bell.closed) return
     isLooking = true
     again = false
     live.reads.ask(user, bell.reached, hear)
   }
   function hear(news: News | undefined, error?: unknown) {
+    if (bell.closed) return
     isLooking = false
-    if (isAway(error) && !bell.closed) return void setTimeout(look, RETRY_MS)
-    if (error !== undefined) return end(error)
-    if (bell.closed || news === undefined || reasonToStartAnew(news.state, bell.reached) !== undefined) return end()
+    if (isAway(error)) return void setTimeout(look, RETRY_MS)
+    if (news === undefined || reasonToStartAnew(news.state, bell.reached) !== undefined) return end()
     const said = sayAsMuch(news, bell, direct)
     if (said === 'not all') return end()
     if (said === 'what fits') {
@@ -147,7 +155,7 @@ function sayDirectly({ live }: Where, user: string, bell: Bell, direct: Direct):
     } else if (again || bell.reached < news.state.rev) look()
   }
   bell.onRing(look)
-  return promise
+  return bell.close
 }
 
 /** Says what there is room for, and moves the bell's rev along. Not all: the next thing only the stream can say. */

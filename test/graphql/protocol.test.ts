@@ -103,7 +103,7 @@ const SERVERS = {
     sockets.on('connection', (client) =>
       speak(client, {
         connect: async (params) => (params?.['refuse'] ? undefined : { welcome: params?.['name'] ?? 'you' }),
-        begin: (_id, asked) => begin(asked).catch((error) => ({ errors: [asGraphQLError(error)] })),
+        take: (_id, asked) => () => begin(asked).catch((error) => ({ errors: [asGraphQLError(error)] })),
         room: async () => {},
         mask: asGraphQLError,
       }),

@@ -176,6 +176,7 @@ describe.each(stores)('GraphQL over WebSocket and SSE, on $name', (store) => {
       ['{ nothing }', 'GRAPHQL_VALIDATION_FAILED'],
       ['query ($a: Int!) { inbox(first: $a) { edges { cursor } } }', 'BAD_INPUT'],
       ['{ messages { edges { cursor } } }', 'FORBIDDEN'],
+      ['query a { inboxCounts { unread } } query b { inboxCounts { unread } }', 'BAD_INPUT'],
     ] as const
     for (const [text, code] of wrong) {
       send(text, text)

@@ -2,6 +2,8 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
+import type { Handover } from '../../src/graphql/direct.ts'
+import type { Bell } from '../../src/inbox/hub.ts'
 import { changes } from '../../src/inbox/live.ts'
 import { page } from '../../src/inbox/inbox.ts'
 import { mark } from '../../src/inbox/mark.ts'
@@ -113,10 +115,9 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
 
   /** A subscriber who has caught up: what goes each way, and a connection that does as the test says. */
   async function subscriber(user: string) {
-    const bell = posthouse.context.live.watch(user)
     const said: InboxEvent[] = []
     const streamed: string[] = []
-    const other = { canSay: true, isFull: false, letIn: () => {} }
+    const other = { canSay: true, isHopeless: false, isFull: false, letIn: () => {} }
     const direct = {
       say(event: object) {
         if (other.canSay) said.push(event as InboxEvent)
@@ -125,18 +126,32 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
       isFull: () => other.isFull,
       room: () => new Promise<void>((resolve) => (other.letIn = resolve)),
     }
-    const stream = changes(posthouse.context, user, undefined, bell, direct)
-    const ended = (async () => {
-      for await (const { type } of stream) streamed.push(type)
-    })()
+    let bell: Bell
+    async function stream(from?: number) {
+      bell = posthouse.context.live.watch(user)
+      const handover: Handover = { from, isWanted: !other.isHopeless }
+      for await (const { type } of changes(posthouse.context, user, undefined, bell, handover)) streamed.push(type)
+      handover.follow?.(direct, (at) => void stream(at))
+    }
+    void stream()
     await eventually(() => streamed.at(-1) === 'InboxCaughtUp')
     streamed.length = 0
-    return { bell, said, streamed, other, ended, types: () => said.map(({ type }) => type) }
+    return {
+      said,
+      streamed,
+      other,
+      types: () => said.map(({ type }) => type),
+      reached: () => bell.reached,
+      async leave() {
+        bell.close()
+        await eventually(() => posthouse.context.live.connected() === 0)
+      },
+    }
   }
 
   it('goes the long way where the short one cannot be gone, each thing once and in order', async () => {
     const user = 'USER004'
-    const { bell, said, streamed, other, ended, types } = await subscriber(user)
+    const { said, streamed, other, types, leave } = await subscriber(user)
     await posthouse.push([user], '一')
     await eventually(() => said.length === 1)
     other.canSay = false
@@ -146,8 +161,20 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
     await posthouse.push([user], '三')
     await eventually(() => said.length === 2)
     expect([types(), streamed]).toEqual([['ItemChanged', 'ItemChanged'], ['ItemChanged']])
-    bell.close()
-    await ended
+    await leave()
+  })
+
+  it('stays on the long way once it is known that the short one leads nowhere', async () => {
+    const user = 'USER007'
+    const { said, streamed, other, leave } = await subscriber(user)
+    other.canSay = false
+    other.isHopeless = true
+    for (let n = 1; n <= 3; n++) {
+      await posthouse.push([user], '一')
+      await eventually(() => streamed.length === n)
+    }
+    expect([said, streamed]).toEqual([[], ['ItemChanged', 'ItemChanged', 'ItemChanged']])
+    await leave()
   })
 
   it('is not said while the connection takes nothing, and is told then as it stands', async () => {
@@ -164,9 +191,7 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
     slow.other.letIn()
     await eventually(() => slow.said.length === 2)
     expect(slow.said[0]).toMatchObject({ type: 'ItemChanged', state: { counts: { unread: 0 } } })
-    slow.bell.close()
-    neighbour.bell.close()
-    await Promise.all([slow.ended, neighbour.ended])
+    await Promise.all([slow.leave(), neighbour.leave()])
   })
 
   it('is a fresh snapshot, by the long way, for one who has fallen too far behind meanwhile', async () => {
@@ -181,8 +206,7 @@ describe.each(stores)('What happens to one who has caught up, on $name', (store)
     await eventually(() => slow.streamed.length === 3)
     expect(slow.streamed).toEqual(['InboxLagged', 'InboxSnapshot', 'InboxCaughtUp'])
     expect(slow.said).toEqual([])
-    expect((await page(posthouse.context.db, user, { limit: 1 }))?.state.rev).toBe(slow.bell.reached)
-    slow.bell.close()
-    await slow.ended
+    expect((await page(posthouse.context.db, user, { limit: 1 }))?.state.rev).toBe(slow.reached())
+    await slow.leave()
   })
 })
