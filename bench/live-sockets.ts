@@ -14,19 +14,33 @@ const QUERY = `subscription ($after: Rev) {
     ... on InboxCaughtUp { rev }
   }
 }`
-const SUBSCRIBE = JSON.stringify({ id: '1', type: 'subscribe', payload: { query: QUERY } })
 /** Handshakes under way at once. */
 const AT_ONCE = 100
 const PATIENCE_MS = 60_000
 
 export type Sockets = Awaited<ReturnType<typeof openSockets>>
 
-/** Subscribes each of these; ready when all are. `isGreeted`: the server begins with what was before, up to `InboxCaughtUp`. */
+/**
+ * How they come. `isGreeted`: the server begins with what was before, after the revs in `after`, up to `InboxCaughtUp`.
+ * Handshakes are under way `atOnce`; each waits `spreadMs` before its own.
+ */
+type Coming = {
+  isGreeted: boolean
+  atOnce?: number
+  after?: readonly string[] | undefined
+  spreadMs?: ((index: number) => number) | undefined
+}
+
+/** Subscribes each of these; ready when all are. */
 export async function openSockets(
   url: string,
   people: { user: string; token: string }[],
-  { isGreeted }: { isGreeted: boolean },
+  { isGreeted, atOnce = AT_ONCE, after, spreadMs }: Coming,
 ) {
+  const subscribe = (index: number) =>
+    JSON.stringify({ id: '1', type: 'subscribe', payload: { query: QUERY, variables: { after: after?.[index] } } })
+  const revs: string[] = []
+  let greetedAt = 0
   const told = new Uint32Array(people.length)
   const caughtUp = Promise.withResolvers<void>()
   let left = people.length
@@ -37,7 +51,10 @@ export async function openSockets(
 
   function hear(index: number, data: Buffer) {
     if (data.includes('"InboxCaughtUp"')) {
-      if (--left === 0) caughtUp.resolve()
+      revs[index] = JSON.parse(data.toString()).payload.data.inboxChanges.rev
+      if (--left > 0) return
+      greetedAt = performance.now()
+      caughtUp.resolve()
       return
     }
     if (!data.includes('"ItemChanged"')) return
@@ -49,6 +66,7 @@ export async function openSockets(
 
   async function open(index: number): Promise<WebSocket> {
     const { user, token } = people[index] ?? { user: '', token: '' }
+    if (spreadMs !== undefined) await sleep(spreadMs(index))
     const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
       perMessageDeflate: false,
       skipUTF8Validation: true,
@@ -66,16 +84,17 @@ export async function openSockets(
     socket.on('error', acknowledged.reject)
     socket.on('close', (code) => acknowledged.reject(new Error(`closed with ${code}`)))
     await acknowledged.promise
-    socket.send(SUBSCRIBE)
+    socket.send(subscribe(index))
     return socket
   }
 
   const sockets: WebSocket[] = []
-  for (let from = 0; from < people.length; from += AT_ONCE) {
-    const some = people.slice(from, from + AT_ONCE).map((_person, at) => open(from + at))
+  for (let from = 0; from < people.length; from += atOnce) {
+    const some = people.slice(from, from + atOnce).map((_person, at) => open(from + at))
     sockets.push(...(await Promise.all(some)))
   }
   if (isGreeted) await caughtUp.promise
+  else greetedAt = performance.now()
   // A floor says nothing when a subscription stands.
   await sleep(1_000)
 
@@ -96,6 +115,10 @@ export async function openSockets(
     onEvent(listener: (index: number) => void) {
       onEvent = listener
     },
+    /** The rev up to which each was told at first. */
+    revs,
+    /** When the last of them was told all that was before. */
+    greetedAt: () => greetedAt,
     /** One message as it came, with all that surrounds the event. */
     sample: () => sample,
     close() {
