@@ -8,7 +8,6 @@ import { randomUUID } from 'node:crypto'
 import { drizzle } from 'drizzle-orm/pg-proxy'
 import postgres from 'postgres'
 import { findApp } from '../src/apps/apps.ts'
-import type { Db } from '../src/db/client.ts'
 import { connect } from '../src/db/connect.ts'
 import { upToDate } from '../src/inbox/broadcast.ts'
 import { page, stateOf } from '../src/inbox/inbox.ts'
@@ -23,6 +22,13 @@ const WARM_UP = 100
 const ASKED = 600
 const BROADCASTS = 200
 const PAGE = 20
+/** What a front end shows in a list and on a badge. */
+const LIST = `fragment List on QueryInboxConnection {
+  edges { cursor node { id title text website senderName msgType priority createdAt seenAt readAt } }
+  pageInfo { hasNextPage endCursor }
+}`
+const FIRST_PAGE = `query { inbox(first: ${PAGE}) { ...List } } ${LIST}`
+const UNREAD = `query { inbox(first: ${PAGE}, filter: { unread: true }) { edges { node { msgId } } } }`
 
 const admin = postgres(SERVER, { max: 1, onnotice: () => {} })
 
@@ -47,65 +53,88 @@ async function openHouse(users: number) {
 
 type Opened = Awaited<ReturnType<typeof openHouse>>
 
-/** What is asked of one person's inbox. Everybody who looks is brought up to date with broadcasts first. */
-const questions: Record<string, (opened: Pick<Opened, 'db' | 'posthouse'>, user: string) => Promise<unknown>> = {
-  async firstPage({ db, posthouse }, user) {
-    await upToDate({ db, hints: posthouse.context.hints }, user)
-    return page(db, user, { limit: PAGE + 1 })
+type Asked = { opened: Pick<Opened, 'db' | 'posthouse'>; user: string; token: string; from: string; unread: string }
+
+/**
+ * What is asked of one person's inbox: over HTTP as a front end does, `from` the end of the first page, or of an `unread`
+ * item; and `inside`, what that asks of the database. Everybody who looks is brought up to date with broadcasts first.
+ */
+const questions: Record<string, { query: string; inside: (asked: Asked) => Promise<unknown> }> = {
+  firstPage: {
+    query: FIRST_PAGE,
+    async inside({ opened: { db, posthouse }, user }) {
+      await upToDate({ db, hints: posthouse.context.hints }, user)
+      return page(db, user, { limit: PAGE + 1 })
+    },
   },
-  async nextPage({ db }, user) {
-    return page(db, user, { after: newestRev - PAGE, limit: PAGE + 1 })
+  nextPage: {
+    query: `query ($from: String!) { inbox(first: ${PAGE}, after: $from) { ...List } } ${LIST}`,
+    inside: ({ opened: { db }, user }) => page(db, user, { after: Number(from), limit: PAGE + 1 }),
   },
-  counts: ({ db }, user) => stateOf(db, user),
+  counts: {
+    query: `query { inboxCounts { unread unseen } }`,
+    inside: ({ opened: { db }, user }) => stateOf(db, user),
+  },
   // The newest that is unread, as somebody does who opens it.
-  async markRead({ db }, user) {
-    return mark(db, user, 'read', { messageIds: [await oneUnread(db, user)] })
+  markRead: {
+    query: `mutation ($unread: ID!) { markItemsRead(ids: [$unread]) { rev counts { unread unseen } } }`,
+    inside: ({ opened: { db }, user, unread }) => mark(db, user, 'read', { messageIds: [unread] }),
   },
 }
-let newestRev = 0
 
-const unread = new Map<string, string[]>()
-/** Found beforehand, so that only the act is measured. */
-async function oneUnread(_db: Db, user: string): Promise<string> {
-  return unread.get(user)?.pop() ?? randomUUID()
-}
-
-async function collectUnread(db: Db, users: readonly string[]): Promise<void> {
-  for (const user of users) {
-    const found = await page(db, user, { limit: PAGE }, { unread: true })
-    unread.set(user, found?.items.map(({ messageId }) => messageId) ?? [])
-  }
+/** Somebody with many items, of whom nothing was read before; for `unread`, as life goes, the list it is in. */
+async function whoAsks(opened: Opened, name: string): Promise<Asked> {
+  const user = someone(opened.house)
+  const token = await opened.posthouse.token(user)
+  const asked = { opened, user, token, from, unread: '' }
+  if (name !== 'markRead') return asked
+  const { data } = await opened.posthouse.graphql(token, UNREAD)
+  return { ...asked, unread: data?.['inbox'].edges[0]?.node.msgId ?? randomUUID() }
 }
 
 const small = await openHouse(1_000)
 const large = await openHouse(1_000_000)
-newestRev = small.house.itemsEach
+const newestRev = small.house.itemsEach
+/** The end of everybody's first page. */
+const from = String(newestRev - PAGE + 1)
 
-const times: Record<string, { small: number[]; large: number[] }> = {}
+type Times = { small: number[]; large: number[] }
+const times: Record<string, Times> = {}
+const timesInside: Record<string, Times> = {}
 const someone = (house: House) => house.busy[Math.floor(Math.random() * house.busy.length)] ?? ''
 
-async function timed(list: number[] | undefined, act: () => Promise<unknown>) {
+async function timed(list: number[], act: () => Promise<unknown>) {
   const startedAt = performance.now()
   await act()
-  list?.push(performance.now() - startedAt)
+  list.push(performance.now() - startedAt)
+}
+
+async function ask({ opened: { posthouse }, token, from, unread }: Asked, query: string): Promise<void> {
+  const { errors } = await posthouse.graphql(token, query, { from, unread })
+  if (errors !== undefined) throw new Error(JSON.stringify(errors))
 }
 
 if (process.argv.includes('--plans')) await printPlans(large)
 
-for (const [name, ask] of Object.entries(questions)) {
-  const both = { small: [] as number[], large: [] as number[] }
-  times[name] = both
+for (const [name, { query, inside }] of Object.entries(questions)) {
+  const [door, database] = [
+    { small: [], large: [] },
+    { small: [], large: [] },
+  ] as [Times, Times]
   for (let turn = 0; turn < WARM_UP + ASKED; turn++) {
-    const isMeasured = turn >= WARM_UP
-    for (const [opened, list] of [
-      [small, both.small],
-      [large, both.large],
+    if (turn === WARM_UP) for (const list of [door.small, door.large, database.small, database.large]) list.length = 0
+    for (const [opened, size] of [
+      [small, 'small'],
+      [large, 'large'],
     ] as const) {
-      const user = someone(opened.house)
-      if (name === 'markRead') await collectUnread(opened.db, [user])
-      await timed(isMeasured ? list : undefined, () => ask(opened, user))
+      // Two people, so that neither finds in memory what the other has just read.
+      const [one, other] = [await whoAsks(opened, name), await whoAsks(opened, name)]
+      await timed(door[size], () => ask(one, query))
+      await timed(database[size], () => inside(other))
     }
   }
+  times[name] = door
+  timesInside[name] = database
 }
 const accepts = { small: [] as number[], large: [] as number[] }
 const apps = { small: await findApp(small.db, APP), large: await findApp(large.db, APP) }
@@ -125,24 +154,30 @@ for (let turn = 0; turn < BROADCASTS; turn++) {
 
 const figures: Record<string, number> = {}
 const ratios: number[] = []
-for (const [name, both] of Object.entries(times)) {
-  figures[`${name}Ms10k`] = median(both.small)
-  figures[`${name}Ms10m`] = median(both.large)
-  figures[`${name}P99Ms10m`] = percentile(both.large, 99)
-  ratios.push(median(both.large) / median(both.small))
+const ratiosInside: number[] = []
+for (const [name, { small, large }] of Object.entries(times)) {
+  const inside = timesInside[name] ?? { small: [], large: [] }
+  figures[`${name}Ms10k`] = median(small)
+  figures[`${name}Ms10m`] = median(large)
+  figures[`${name}P99Ms10m`] = percentile(large, 99)
+  figures[`${name}InsideMs10k`] = median(inside.small)
+  figures[`${name}InsideMs10m`] = median(inside.large)
+  ratios.push(median(large) / median(small))
+  ratiosInside.push(median(inside.large) / median(inside.small))
 }
 report({
   ...figures,
   worstRatio10kTo10m: Math.max(...ratios),
+  worstInsideRatio10kTo10m: Math.max(...ratiosInside),
   broadcastAcceptMs1kUsers: median(accepts.small),
   broadcastAcceptMs1mUsers: median(accepts.large),
   broadcastAcceptRatio: median(accepts.large) / median(accepts.small),
 })
 
 /** Asks everything once more, and prints the plan of each statement. */
-async function printPlans({ url, house, posthouse }: Opened): Promise<void> {
+async function printPlans(opened: Opened): Promise<void> {
   // As the product itself connects, so that the plans are its own.
-  const inside = connect(url, { max: 1, statementTimeoutMs: 0 })
+  const inside = connect(opened.url, { max: 1, statementTimeoutMs: 0 })
   const explaining = (async (text: string, params: unknown[]) => {
     const plan = await inside.sql.unsafe(
       `explain (analyze, costs off, timing off, summary off) ${text}`,
@@ -152,11 +187,10 @@ async function printPlans({ url, house, posthouse }: Opened): Promise<void> {
     return { rows: await inside.sql.unsafe(text, params as never[]) }
   }) as Parameters<typeof drizzle>[0]
   const db = drizzle(explaining)
-  const user = someone(house)
-  await collectUnread(posthouse.context.db, [user])
-  for (const [name, ask] of Object.entries(questions)) {
+  for (const [name, question] of Object.entries(questions)) {
     process.stdout.write(`## ${name}\n\n`)
-    await ask({ db, posthouse }, user)
+    const asked = await whoAsks(opened, name)
+    await question.inside({ ...asked, opened: { db, posthouse: opened.posthouse } })
   }
   inside.destroy()
 }
