@@ -129,12 +129,13 @@ function copyBroadcasts(db: Db, users: string[], each: number) {
       total as (
         select user_code, sum(looked_at)::int as looked_at, max(seq) as seq, sum(items)::int as items,
           sum(unread_by)::int as unread_by, sum(unseen_by)::int as unseen_by,
-          coalesce((array_agg(facets) filter (where facets is not null))[1], '{}') as facets
+          coalesce((array_agg(facets) filter (where facets is not null))[1], '{}') as facets, max(only_kind) as only_kind
         from (
-          select user_code, 1 as looked_at, seq, 0 as items, 0 as unread_by, 0 as unseen_by, null::jsonb as facets
+          select user_code, 1 as looked_at, seq, 0 as items, 0 as unread_by, 0 as unseen_by, null::jsonb as facets,
+            null as only_kind
           from wanted
           union all
-          select user_code, 0, null, items, unread_by, unseen_by, facets from added
+          select user_code, 0, null, items, unread_by, unseen_by, facets, only_kind from added
         ) as part
         group by user_code
       )

@@ -31,7 +31,7 @@ export const facetPlus = (facets: SQL, facet: SQL, by: SQL) =>
 
 /**
  * CTEs from `changed (user_code, msg_type, app_id, unread_by, unseen_by)`, a row an item, to `added (user_code, items,
- * unread_by, unseen_by, facets)`, a row an inbox.
+ * unread_by, unseen_by, facets, only_kind)`, a row an inbox. `only_kind`: where they are all of one type and app.
  */
 export const addUp = sql`
   added_by_kind as (
@@ -42,15 +42,27 @@ export const addUp = sql`
   added as (
     select user_code, sum(items)::int as items, sum(unread_by)::int as unread_by, sum(unseen_by)::int as unseen_by,
       jsonb_object_agg(${unreadFacet(sql`kind`)}, unread_by) || jsonb_object_agg(${unseenFacet(sql`kind`)}, unseen_by)
-        as facets
+        as facets,
+      case when count(*) = 1 then min(kind.msg_type || '/' || kind.app_id) end as only_kind
     from added_by_kind as kind
     group by user_code
   )`
 
-/** For an update of `inboxes` from `added`. */
+/** A facet of the only kind and what it becomes; null, for none any more. */
+const facetThen = (letter: SQL, by: SQL) => {
+  const facet = sql`(${letter} || added.only_kind)`
+  return sql`${facet}, nullif(coalesce((inboxes.facets->>${facet})::int, 0) + ${by}, 0)`
+}
+
+/** For an update of `inboxes` from `added`. Nearly always it is one kind, and that is several times as fast. */
 export const setCounts = sql`
   unread = inboxes.unread + added.unread_by, unseen = inboxes.unseen + added.unseen_by,
-  facets = plus_facets(inboxes.facets, added.facets)`
+  facets = case
+    when added.only_kind is null then plus_facets(inboxes.facets, added.facets)
+    else jsonb_strip_nulls(inboxes.facets || jsonb_build_object(
+      ${facetThen(sql`'u/'`, sql`added.unread_by`)}, ${facetThen(sql`'s/'`, sql`added.unseen_by`)}
+    ))
+  end`
 
 /** The counts by type or by app: those that are not 0, by name. Told with every event, so it makes no more than it must. */
 export function countsBy(what: 'msgType' | 'appId', { facets }: Counts): (Facet & { name: string })[] {
