@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Db } from '../db/client.ts'
-import { whoMoved } from './broadcast.ts'
+import { copyMissed, whoMoved } from './broadcast.ts'
 import type { Asker } from './since.ts'
 
 /** What a lost hint costs at the most. */
@@ -17,32 +17,44 @@ const STATEMENTS = 2
 /** Everybody connected, each with the rev he was told of, and the bell that tells that an inbox stands elsewhere. */
 type Connected = { db: Db; log: Logger; people: () => Iterable<Asker>; ring: (user: string) => void }
 
-export function startBeat({ db, log, people, ring }: Connected): { look(): Promise<void>; stop(): void } {
-  async function lookAround() {
+/** What to look for: a new broadcast, or whatever there may be. */
+type What = 'broadcast' | 'anything'
+
+export function startBeat({ db, log, people, ring }: Connected): { look(what: What): Promise<void>; stop(): void } {
+  /** To nearly everybody a new broadcast comes: who is copied to here or by another node has moved, without a question. */
+  async function findMoved(page: Asker[], what: What): Promise<Iterable<string>> {
+    if (what === 'anything') return whoMoved(db, page)
+    const users = new Set(page.map(({ user }) => user))
+    await copyMissed(db, [...users])
+    return users
+  }
+
+  async function lookAround(what: What) {
     const pages = pagesOf([...people()])
     const lookAtPages = async () => {
-      for (const page of pages) for (const user of await whoMoved(db, page)) ring(user)
+      for (const page of pages) for (const user of await findMoved(page, what)) ring(user)
     }
     await Promise.all(Array.from({ length: STATEMENTS }, lookAtPages))
   }
 
   let isLooking = false
-  let again = false
+  let next: What | undefined
   /** One look at a time; a hint during a look is answered by another one after it. */
-  async function look() {
-    again = true
+  async function look(what: What) {
+    next = next === 'anything' ? next : what
     if (isLooking) return
     isLooking = true
-    while (again) {
-      again = false
-      await lookAround().catch((error) =>
+    while (next !== undefined) {
+      const now = next
+      next = undefined
+      await lookAround(now).catch((error) =>
         log.warn({ err: error }, 'live: could not look at the database; the next beat will'),
       )
     }
     isLooking = false
   }
 
-  const beat = setInterval(() => void look(), BEAT_MS)
+  const beat = setInterval(() => void look('anything'), BEAT_MS)
   beat.unref()
   return { look, stop: () => clearInterval(beat) }
 }

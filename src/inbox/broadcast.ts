@@ -59,14 +59,22 @@ export async function whoMoved(db: Db, people: { user: string; after: number | n
       .filter(({ userCode, hasMoved, isBehind }) => hasMoved || (isBehind && isTold.has(userCode)))
       .map(({ userCode }) => userCode),
   )
-  let some = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
+  const behind = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
+  for (const user of await copyMissed(db, behind)) moved.add(user)
+  return [...moved]
+}
+
+/** Copies all that these people, who have inboxes, have missed; gives those whose inboxes that moved. */
+export async function copyMissed(db: Db, users: readonly string[]): Promise<Set<string>> {
+  const moved = new Set<string>()
+  let some = users
   while (some.length > 0) {
     const each = Math.ceil(ITEMS_AT_ONCE / some.length)
     const rows = await copyBroadcasts(db, some, each)
     for (const { userCode, copied } of rows) if (copied > 0) moved.add(userCode)
     some = rows.filter(({ lookedAt }) => lookedAt === each).map(({ userCode }) => userCode)
   }
-  return [...moved]
+  return moved
 }
 
 /** The same for one person who looks, whose other devices hear of what that changed. */
@@ -82,7 +90,7 @@ export async function upToDate({ db, hints }: Pick<Context, 'db' | 'hints'>, use
  * few rows, and would join thousands with thousands one by one: `is true` keeps it from a join, to a hash table, and what
  * was looked at and what was added come together by grouping.
  */
-function copyBroadcasts(db: Db, users: string[], each: number) {
+function copyBroadcasts(db: Db, users: readonly string[], each: number) {
   return query<{ userCode: string; lookedAt: number; copied: number }>(
     db,
     sql`

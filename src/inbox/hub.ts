@@ -49,7 +49,8 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
     ring,
   })
   hints.on((hint) => {
-    if (hint.kind === 'broadcast' || hint.kind === 'gap') void beat.look()
+    if (hint.kind === 'broadcast') void beat.look('broadcast')
+    else if (hint.kind === 'gap') void beat.look('anything')
     else if (hint.kind === 'inbox') for (const user of hint.users) ring(user)
   })
 
