@@ -88,12 +88,16 @@ export async function openSockets(
     return socket
   }
 
+  const late = (what: () => string) =>
+    sleep(PATIENCE_MS, undefined, { ref: false }).then(() => {
+      throw new Error(what())
+    })
   const sockets: WebSocket[] = []
   for (let from = 0; from < people.length; from += atOnce) {
     const some = people.slice(from, from + atOnce).map((_person, at) => open(from + at))
-    sockets.push(...(await Promise.all(some)))
+    sockets.push(...(await Promise.race([Promise.all(some), late(() => 'Not everybody was let in')])))
   }
-  if (isGreeted) await caughtUp.promise
+  if (isGreeted) await Promise.race([caughtUp.promise, late(() => `${left} were not told what was before`)])
   else greetedAt = performance.now()
   // A floor says nothing when a subscription stands.
   await sleep(1_000)
@@ -105,10 +109,7 @@ export async function openSockets(
       all = Promise.withResolvers()
       told.fill(0)
       await act()
-      const late = sleep(PATIENCE_MS, undefined, { ref: false }).then(() => {
-        throw new Error(`${missing} of ${times} events did not come`)
-      })
-      await Promise.race([all.promise, late])
+      await Promise.race([all.promise, late(() => `${missing} of ${times} events did not come`)])
       if (times === people.length && told.some((count) => count !== 1)) throw new Error('Not everybody was told once')
     },
     /** Told of each event, and whose it is. */

@@ -21,6 +21,11 @@ const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
 /** What a request asks for whose target is no path. */
 const NOWHERE = { pathname: '', searchParams: new URLSearchParams() }
+/**
+ * Connections that wait to be taken. Node asks for 511, and of ten thousand that come back at once some hundred then hang
+ * for minutes: their side holds them for open. The system has the last word (Linux: `net.core.somaxconn`, 4096 as a rule).
+ */
+const BACKLOG = 16_384
 const CALLBACKS = '/callbacks/'
 /** What a request is counted under, by how its path begins. */
 const DOORS = { '/graphql': 'graphql', '/api/': 'rest', [CALLBACKS]: 'callbacks', '/metrics': 'metrics' }
@@ -237,6 +242,6 @@ function write(response: ServerResponse, status: number, contentType: string, te
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => resolve())
+    server.listen({ port, host, backlog: BACKLOG }, () => resolve())
   })
 }

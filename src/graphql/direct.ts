@@ -3,9 +3,12 @@
  * executor, its iterators and the promises of both, which cost several times what sending does. docs/decisions/0019.
  */
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
+import { WebSocket } from 'ws'
 import { render, type Plan } from './live-plan.ts'
 import type { Readers } from './slow-readers.ts'
+
+/** As a constant: to ask the socket for it costs another look. */
+const OPEN = WebSocket.OPEN
 
 export type Direct = {
   /** Says it at once; false for what only the executor can answer, and nothing is said. */
@@ -31,18 +34,35 @@ export type Handover = {
   follow?: Follow
 }
 
-/** The way to the subscription `id` on this socket. */
-export function directTo(client: WebSocket, connection: Duplex, readers: Readers, id: string, plan: Plan): Direct {
-  const before = `{"id":${JSON.stringify(id)},"type":"next","payload":`
-  return {
-    say(event) {
-      const text = render(plan, event)
-      if (text === undefined) return false
-      if (client.readyState === client.OPEN) connection.write(frameOf(`${before}${text}}`))
-      return true
-    },
-    isFull: () => readers.isFull(connection),
-    room: () => readers.room(connection),
+/** The way to a subscription on its socket: one object, for the reason that a bell is one (inbox/bell.ts). */
+export class SocketWay implements Direct {
+  #client: WebSocket
+  #connection: Duplex
+  #readers: Readers
+  #plan: Plan
+  #before: string
+
+  constructor(client: WebSocket, connection: Duplex, readers: Readers, id: string, plan: Plan) {
+    this.#client = client
+    this.#connection = connection
+    this.#readers = readers
+    this.#plan = plan
+    this.#before = `{"id":${JSON.stringify(id)},"type":"next","payload":`
+  }
+
+  say(event: object): boolean {
+    const text = render(this.#plan, event)
+    if (text === undefined) return false
+    if (this.#client.readyState === OPEN) this.#connection.write(frameOf(`${this.#before}${text}}`))
+    return true
+  }
+
+  isFull(): boolean {
+    return this.#readers.isFull(this.#connection)
+  }
+
+  room(): Promise<void> {
+    return this.#readers.room(this.#connection)
   }
 }
 

@@ -5,7 +5,7 @@ import { getOperationAST, GraphQLError, OperationTypeNode, type DocumentNode, ty
 import type { SubscribePayload } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../context.ts'
-import { directTo, type Handover } from './direct.ts'
+import { SocketWay, type Handover } from './direct.ts'
 import { planOf, type Plan } from './live-plan.ts'
 import type { Answer, Begin } from './protocol.ts'
 import type { Readers } from './slow-readers.ts'
@@ -58,7 +58,7 @@ async function run(
   if (!(Symbol.asyncIterator in given)) return { results: [given] }
   const follow = () => {
     const goOn = handover.follow
-    const direct = plan && directTo(asker.client, asker.connection, readers, id, plan)
+    const direct = plan && new SocketWay(asker.client, asker.connection, readers, id, plan)
     return goOn && direct && ((toStream: (from: number) => void) => goOn(direct, toStream))
   }
   return { results: given, follow }

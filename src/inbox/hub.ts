@@ -4,6 +4,7 @@ import type { Store } from '../db/client.ts'
 import type { Hints } from '../hints/hints.ts'
 import { openAdmission, type Admission } from './admission.ts'
 import { startBeat } from './beat.ts'
+import { Bell, type Bells } from './bell.ts'
 import { openReads, type Reads } from './reads.ts'
 
 /** The doorbells of this node's connected users. */
@@ -18,33 +19,23 @@ export type Live = {
   close(): void
 }
 
-/** Rings when the user's inbox may have moved. Rings that nobody waited for are remembered as one. */
-export type Bell = {
-  /** The rev its subscriber has got to: the beat rings it when the inbox stands elsewhere. */
-  reached: number
-  /** Waits for a ring, for the closing, or for so long. */
-  rung(milliseconds?: number): Promise<void>
-  /** Instead of waiting: acts at every ring and at the closing, and at once if it has rung. Undefined: no more. */
-  onRing(act: (() => void) | undefined): void
-  ring(): void
-  close(): void
-  /** Set by `close` alone. No getter: with one V8 keeps every bell as a hash table, a third of a KiB more. */
-  closed: boolean
-}
-
 /** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
 export function openLive({ store, hints, log }: { store: Store; hints: Hints; log: Logger }): Live {
-  const bells = new Map<string, Bell[]>()
+  const bells: Bells = new Map()
   const ring = (user: string) => {
-    for (const bell of bells.get(user) ?? []) bell.ring()
+    // One that closes when it is rung leaves the line.
+    for (let bell = bells.get(user), next = bell?.next; bell !== undefined; bell = next, next = bell?.next) bell.ring()
   }
   const beat = startBeat({
     db: store.db,
     log,
     /** Once for each rev at which somebody stands. */
     *people() {
-      for (const [user, some] of bells)
-        for (const after of new Set(some.map(({ reached }) => reached))) yield { user, after }
+      for (const [user, first] of bells) {
+        const revs = new Set<number>()
+        for (let bell: Bell | undefined = first; bell !== undefined; bell = bell.next) revs.add(bell.reached)
+        for (const after of revs) yield { user, after }
+      }
     },
     ring,
   })
@@ -55,57 +46,10 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
   })
 
   return {
-    watch(user) {
-      const bell = newBell(() => {
-        const others = bells.get(user)?.filter((one) => one !== bell) ?? []
-        if (others.length > 0) bells.set(user, others)
-        else bells.delete(user)
-      })
-      bells.set(user, [...(bells.get(user) ?? []), bell])
-      return bell
-    },
+    watch: (user) => new Bell(bells, user),
     connected: () => bells.size,
     starts: openAdmission(),
     reads: openReads(store),
     close: beat.stop,
   }
-}
-
-function newBell(onClose: () => void): Bell {
-  let hasRung = false
-  let isHeard = false
-  let wake = () => {}
-  const bell: Bell = {
-    reached: 0,
-    closed: false,
-    async rung(milliseconds) {
-      if (!hasRung && !bell.closed) {
-        await new Promise<void>((resolve) => {
-          const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      hasRung = false
-    },
-    onRing(act) {
-      wake = act ?? (() => {})
-      isHeard = act !== undefined
-      if (hasRung || bell.closed) act?.()
-      hasRung = false
-    },
-    ring() {
-      hasRung = !isHeard
-      wake()
-    },
-    close() {
-      if (bell.closed) return
-      bell.closed = true
-      onClose()
-      wake()
-    },
-  }
-  return bell
 }

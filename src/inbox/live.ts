@@ -7,11 +7,11 @@ import type { Context } from '../context.ts'
 import type { Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
 import type { Direct, Handover } from '../graphql/direct.ts'
+import type { Bell } from './bell.ts'
 import { upToDate } from './broadcast.ts'
 import type { InboxEvent } from './events.ts'
-import type { Bell } from './hub.ts'
 import { page, stateOf, type InboxState } from './inbox.ts'
-import type { News } from './reads.ts'
+import type { News, Reads } from './reads.ts'
 import { formatRev, readRev } from './rev.ts'
 
 /** A subscriber further behind than this gets a fresh snapshot: cheaper for both sides than the changes one by one. */
@@ -50,7 +50,10 @@ export async function* changes(
   while (at !== undefined && bell !== undefined) {
     bell.reached = at
     if (handover?.isWanted) {
-      handover.follow = (direct, toStream) => follow(where, user, bell, direct, toStream)
+      handover.follow = (direct, toStream) => {
+        void new Follower(where.live.reads, bell, direct, toStream)
+        return () => bell.close()
+      }
       return
     }
     await bell.rung()
@@ -114,48 +117,55 @@ async function* upToNow(
  * Says to a subscriber who has caught up what comes, past the stream, until there is something that only the stream can
  * say. One who takes nothing is not read for again until he does: he hears then how things stand. Without promises: an
  * event to a socket costs about as much as three of them. And what is kept here is kept for everybody to whom nothing
- * happens.
+ * happens, and looked at when it is no longer near: one object, as the bell.
  */
-function follow(
-  { live }: Where,
-  user: string,
-  bell: Bell,
-  direct: Direct,
-  toStream: (from: number) => void,
-): () => void {
-  let isLooking = false
-  let again = false
+class Follower {
+  #reads: Reads
+  #bell: Bell
+  #direct: Direct
+  #toStream: (from: number) => void
+  #isLooking = false
+  #again = false
+
+  constructor(reads: Reads, bell: Bell, direct: Direct, toStream: (from: number) => void) {
+    this.#reads = reads
+    this.#bell = bell
+    this.#direct = direct
+    this.#toStream = toStream
+    bell.tell(this)
+  }
+
+  rang(): void {
+    this.#again = this.#isLooking
+    if (!this.#isLooking) this.#look()
+  }
+
+  hear(news: News | undefined, error?: unknown): void {
+    const bell = this.#bell
+    if (bell.closed) return
+    this.#isLooking = false
+    if (isAway(error)) return void setTimeout(() => this.rang(), RETRY_MS)
+    if (news === undefined || reasonToStartAnew(news.state, bell.reached) !== undefined) return this.#end()
+    const said = sayAsMuch(news, bell, this.#direct)
+    if (said === 'not all') return this.#end()
+    if (said === 'what fits') {
+      this.#isLooking = true
+      void this.#direct.room().then(() => this.#look())
+    } else if (this.#again || bell.reached < news.state.rev) this.rang()
+  }
+
+  #look(): void {
+    if (this.#bell.closed) return
+    this.#isLooking = true
+    this.#again = false
+    this.#reads.ask(this.#bell.user, this.#bell.reached, this)
+  }
 
   /** Also after what has failed: a stream meets that as well, and says it. */
-  function end() {
-    bell.close()
-    toStream(bell.reached)
+  #end(): void {
+    this.#bell.close()
+    this.#toStream(this.#bell.reached)
   }
-  // Thousands look at once, each from memory that is no longer near: what is not needed here is asked when there is news.
-  function look() {
-    again = isLooking
-    if (!isLooking) lookNow()
-  }
-  function lookNow() {
-    if (bell.closed) return
-    isLooking = true
-    again = false
-    live.reads.ask(user, bell.reached, hear)
-  }
-  function hear(news: News | undefined, error?: unknown) {
-    if (bell.closed) return
-    isLooking = false
-    if (isAway(error)) return void setTimeout(look, RETRY_MS)
-    if (news === undefined || reasonToStartAnew(news.state, bell.reached) !== undefined) return end()
-    const said = sayAsMuch(news, bell, direct)
-    if (said === 'not all') return end()
-    if (said === 'what fits') {
-      isLooking = true
-      void direct.room().then(lookNow)
-    } else if (again || bell.reached < news.state.rev) look()
-  }
-  bell.onRing(look)
-  return bell.close
 }
 
 /** Says what there is room for, and moves the bell's rev along. Not all: the next thing only the stream can say. */

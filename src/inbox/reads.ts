@@ -19,17 +19,17 @@ const CHANGES_AT_ONCE = 4_000
 export type News = { state: InboxState; events: InboxEvent[]; revs: number[]; upTo: number }
 
 /** Gets the answer, or why there is none. A promise for each would cost as much as what it says. */
-export type Hear = (news: News | undefined, error?: unknown) => void
+export type Hearer = { hear(news: News | undefined, error?: unknown): void }
 
 export type Reads = {
   /** What happened in this user's inbox after this rev, read after the call. */
   read(user: string, after: number): Promise<News | undefined>
   /** The same for one who is told. */
-  ask(user: string, after: number, hear: Hear): void
+  ask(user: string, after: number, hearer: Hearer): void
 }
 
 /** `other`: the person's tabs that stand elsewhere. */
-type Ask = Asker & { hear: Hear[]; other: Ask | undefined }
+type Ask = Asker & { hearer: Hearer; others: Hearer[] | undefined; other: Ask | undefined }
 
 export function openReads(store: Pick<Store, 'run'>): Reads {
   const waiting = new Map<string, Ask>()
@@ -73,11 +73,11 @@ export function openReads(store: Pick<Store, 'run'>): Reads {
     }
   }
 
-  function ask(user: string, after: number, hear: Hear): void {
+  function ask(user: string, after: number, hearer: Hearer): void {
     const first = waiting.get(user)
     for (let same = first; same !== undefined; same = same.other)
-      if (same.after === after) return void same.hear.push(hear)
-    waiting.set(user, { user, after, hear: [hear], other: first })
+      if (same.after === after) return void (same.others ??= []).push(hearer)
+    waiting.set(user, { user, after, hearer, others: undefined, other: first })
     if (underWay < STATEMENTS) void drain()
   }
 
@@ -85,19 +85,23 @@ export function openReads(store: Pick<Store, 'run'>): Reads {
     ask,
     read: (user, after) =>
       new Promise((resolve, reject) =>
-        ask(user, after, (news, error) => (error === undefined ? resolve(news) : reject(error))),
+        ask(user, after, { hear: (news, error) => (error === undefined ? resolve(news) : reject(error)) }),
       ),
   }
 }
 
 /** A listener that fails is told so, and the others hear. */
 function tell(ask: Ask | undefined, news: News | undefined, error?: unknown): void {
-  for (const hear of ask?.hear ?? []) {
-    try {
-      hear(news, error)
-    } catch (failure) {
-      hear(undefined, failure)
-    }
+  if (ask === undefined) return
+  tellOne(ask.hearer, news, error)
+  if (ask.others !== undefined) for (const hearer of ask.others) tellOne(hearer, news, error)
+}
+
+function tellOne(hearer: Hearer, news: News | undefined, error: unknown): void {
+  try {
+    hearer.hear(news, error)
+  } catch (failure) {
+    hearer.hear(undefined, failure)
   }
 }
 

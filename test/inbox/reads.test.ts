@@ -7,7 +7,8 @@ import { query, type Store } from '../../src/db/client.ts'
 import { openHints } from '../../src/hints/hints.ts'
 import { item, page } from '../../src/inbox/inbox.ts'
 import { bringUpToDate } from '../../src/inbox/broadcast.ts'
-import { openLive, type Bell } from '../../src/inbox/hub.ts'
+import type { Bell } from '../../src/inbox/bell.ts'
+import { openLive } from '../../src/inbox/hub.ts'
 import { changes } from '../../src/inbox/live.ts'
 import { mark } from '../../src/inbox/mark.ts'
 import { stopBroadcast, takeItemsBack } from '../../src/inbox/recall.ts'
@@ -167,7 +168,7 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
     for (const [index, who] of users.entries()) {
       const bell = live.watch(who)
       bells.push(bell)
-      close.push(bell.close)
+      close.push(() => bell.close())
       void (async () => {
         for await (const { type } of changes({ db: store.db, hints, live }, who, undefined, bell))
           got[index]?.push(type)
