@@ -32,16 +32,22 @@ export type Reads = {
 type Ask = Asker & { hearer: Hearer; others: Hearer[] | undefined; other: Ask | undefined }
 
 export function openReads(store: Pick<Store, 'run'>): Reads {
-  const waiting = new Map<string, Ask>()
+  let waiting = new Map<string, Ask>()
   let underWay = 0
   /** Fewer after a statement that failed, for it may have been too much; more again with every one that succeeds. */
   let atOnce = ASKERS_AT_ONCE
 
   function take(): Ask[] {
+    const all = waiting
+    // Nearly always everybody goes: to begin a new list is cheaper than to empty one.
+    const isEverybody = all.size <= atOnce
+    if (isEverybody) waiting = new Map()
     const asks: Ask[] = []
-    for (const [user, first] of waiting) {
-      if (asks.length >= atOnce) break
-      waiting.delete(user)
+    for (const [user, first] of all) {
+      if (!isEverybody) {
+        if (asks.length >= atOnce) break
+        all.delete(user)
+      }
       for (let ask: Ask | undefined = first; ask !== undefined; ask = ask.other) asks.push(ask)
     }
     return asks

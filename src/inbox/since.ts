@@ -73,10 +73,13 @@ const saidColumns = sql`
   messages.priority`
 
 /** Inboxes and messages are looked up one by one (`limit 1`): guesses at how many there are could lead to reading all. */
-const statement = hot<Found, { askers: string; limit: number }>(sql`
+const statement = hot<Found, { users: string; afters: string; limit: number }>(sql`
   with told as materialized (
     select asked.asker, inbox.id as inbox_id, inbox.rev as inbox_rev, inbox.unread, inbox.unseen, inbox.facets, item.*
-    from jsonb_to_recordset(${sql.placeholder('askers')}::jsonb) as asked (asker int, "user" text, after bigint)
+    from unnest(
+      array(select jsonb_array_elements_text(${sql.placeholder('users')}::jsonb)),
+      string_to_array(${sql.placeholder('afters')}, ',')::bigint[]
+    ) with ordinality as asked ("user", after, asker)
     cross join lateral (select * from inboxes where user_code = asked."user" limit 1) as inbox
     left join lateral (
       (
@@ -134,8 +137,9 @@ export async function sinceMany(
   askers: readonly Asker[],
   limit: number,
 ): Promise<Iterable<Since | undefined>> {
-  const asked = json(askers.map(({ user, after }, asker) => ({ asker, user, after })))
-  const [found] = await statement(store, { askers: asked, limit })
+  const users = json(askers.map(({ user }) => user))
+  const afters = askers.map(({ after }) => after).join()
+  const [found] = await statement(store, { users, afters, limit })
   return answers(askers, found ?? { told: [], said: [] }, limit)
 }
 
@@ -143,7 +147,8 @@ export async function sinceMany(
 function* answers(askers: readonly Asker[], { told, said }: Found, limit: number): Generator<Since | undefined> {
   const messages = new Map(said?.map((message) => [message[0], message]))
   const ofAsker = Array.from<Told[] | undefined>({ length: askers.length })
-  for (const one of told ?? []) (ofAsker[one[0]] ??= []).push(one)
+  // Counted from 1.
+  for (const one of told ?? []) (ofAsker[one[0] - 1] ??= []).push(one)
   for (const [asker, { user }] of askers.entries()) {
     const mine = ofAsker[asker]
     yield mine && answer(user, mine, messages, limit)
