@@ -52,4 +52,9 @@ export type Viewer =
   | { kind: 'admin' }
 
 /** What a single request adds. */
-export type Asking = { viewer: Viewer; requestId: string }
+export type Asking = {
+  viewer: Viewer
+  requestId: string
+  /** Who sits behind the admin's key, as the caller says; for the audit log. */
+  operator?: string | undefined
+}

@@ -1,5 +1,6 @@
 /**
- * Every table, in reading order: who asks, who receives, what is said, what was accepted, how it is carried, what is shown.
+ * Every table, in reading order: who asks, who receives, what is said, what was accepted, how it is carried, what is shown,
+ * who changed what.
  * Each table has one writer, named above it; anybody may read. Times are `timestamptz` by the database's clock.
  */
 import { sql } from 'drizzle-orm'
@@ -79,6 +80,10 @@ export const users = pgTable(
     name: text('name').notNull(),
     phone: text('phone'),
     email: text('email'),
+    /** BCP 47, e.g. `zh-CN`. Null: what a template says by default. */
+    locale: text('locale'),
+    /** IANA, e.g. `Asia/Shanghai`. Null: TIME_ZONE. */
+    timeZone: text('time_zone'),
     enabled: boolean('enabled').notNull().default(true),
     createdAt: createdAt(),
   },
@@ -452,4 +457,29 @@ export const broadcasts = pgTable(
     createdAt: createdAt(),
   },
   (t) => [index('broadcasts_created').on(t.createdAt)],
+)
+
+// ── Who changed what. Writer: audit ─────────────────────────────────────────────────────────────────────────────────
+
+/** One row a change by an admin; a trigger refuses to change or to remove any. Secrets are never in it. */
+export const auditEntries = pgTable(
+  'audit_entries',
+  {
+    seq: bigint('seq', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    at: time('at').notNull().defaultNow(),
+    /** `admin`, `app:<id>`, `user:<code>` or `command-line`. */
+    actor: text('actor').notNull(),
+    /** Who sat there, as the caller says. */
+    operator: text('operator'),
+    /** `<area>.<verb>`, e.g. `template.publish`. */
+    act: text('act').notNull(),
+    /** The code or id of what was changed. */
+    subject: text('subject').notNull(),
+    /** How it stood. Null: it was not there. */
+    before: jsonb('before').$type<Record<string, unknown>>(),
+    /** How it stands. Null: it is gone. */
+    after: jsonb('after').$type<Record<string, unknown>>(),
+    requestId: text('request_id').notNull(),
+  },
+  (t) => [index('audit_entries_subject').on(t.subject, t.seq.desc().nullsFirst())],
 )

@@ -1,4 +1,4 @@
-/** What lists have in common: how long a page is, and cursors that are ids. */
+/** What lists have in common: how long a page is, and cursors that are ids or numbers. */
 import { badInput, Refusal } from '../errors.ts'
 import type { GraphqlContext } from './builder.ts'
 
@@ -25,7 +25,18 @@ export function readIdCursor(cursor: string | undefined): string | undefined {
   // An empty page gives the empty cursor.
   if (cursor === undefined || cursor === '') return undefined
   if (ID.test(cursor)) return cursor
-  throw new Refusal('BAD_CURSOR', {
+  throw noCursor()
+}
+
+/** A cursor that is the number of the last entry. */
+export function readNumberCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined || cursor === '') return undefined
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
+  throw noCursor()
+}
+
+function noCursor(): Refusal {
+  return new Refusal('BAD_CURSOR', {
     path: 'after',
     zh: '不是有效的游标',
     en: 'is no cursor of this list: use endCursor of a page',

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { GraphQLError, type GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Logger } from 'pino'
+import { OPERATOR, readOperator } from '../audit/audit.ts'
 import type { Context, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
 import { readJson } from '../json.ts'
@@ -44,6 +45,7 @@ export function makeYoga(
     context: async ({ request, viewer, requestId }) => ({
       posthouse: context,
       requestId,
+      operator: readOperator(request?.headers.get(OPERATOR)),
       viewer: viewer ?? (await authenticate(request?.headers.get('authorization') ?? undefined)),
     }),
   })
