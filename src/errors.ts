@@ -25,6 +25,13 @@ export const refusals = {
   IDEMPOTENCY_CONFLICT: { status: 422, restCode: 400, zh: '参数有误', en: 'Idempotency key reused' },
   TOO_LARGE: { status: 413, restCode: 400, zh: '参数有误', en: 'Too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, restCode: 400, zh: '参数有误', en: 'Unsupported media type' },
+  RATE_LIMITED: {
+    status: 429,
+    restCode: 400,
+    zh: '请求过于频繁，请稍后重试',
+    en: 'Too many requests',
+    retryAfterSeconds: 1,
+  },
   INTERNAL: { status: 500, restCode: 500, zh: '服务器内部错误', en: 'Internal server error' },
   UNAVAILABLE: {
     status: 503,
@@ -37,20 +44,23 @@ export const refusals = {
 
 export type RefusalCode = keyof typeof refusals
 
-/** What a refusal says beyond its code: where in the input, and what is wrong there, in both languages. */
-export type RefusalDetail = { path?: string; zh?: string; en?: string; cause?: unknown }
+/** What a refusal says beyond its code: where in the input, what is wrong there, in both languages, and how long to wait. */
+export type RefusalDetail = { path?: string; zh?: string; en?: string; retryAfterSeconds?: number; cause?: unknown }
 
 /** An expected "no" to a caller. */
 export class Refusal extends Error {
   readonly code: RefusalCode
   readonly path: string | undefined
   readonly zh: string
+  /** When it may go better. Undefined: waiting does not help. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: RefusalCode, { path, zh, en, cause }: RefusalDetail = {}) {
+  constructor(code: RefusalCode, { path, zh, en, retryAfterSeconds, cause }: RefusalDetail = {}) {
     super(sentence(refusals[code].en, path, en, ': '), { cause })
     this.name = 'Refusal'
     this.code = code
     this.path = path
+    this.retryAfterSeconds = retryAfterSeconds ?? this.kind.retryAfterSeconds
     this.zh = sentence(refusals[code].zh, path, zh, '：')
   }
 

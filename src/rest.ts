@@ -1,7 +1,8 @@
 /** The documented door: `/api/openApi/…`. One envelope, one way in; the calls themselves are the slices'. */
 import { createHash } from 'node:crypto'
-import { hasGrant, type App } from './apps/apps.ts'
+import type { App } from './apps/apps.ts'
 import { authenticateApp } from './apps/authenticate.ts'
+import { enforceGrant } from './apps/grants.ts'
 import { appCalls } from './apps/rest.ts'
 import { checkText, codePoints } from './check.ts'
 import type { Context } from './context.ts'
@@ -62,7 +63,7 @@ export async function answer(
     const { authorization } = request.headers
     const app = await authenticateApp(context, readAppId(input), { authorization, address: request.address })
     compat = app.compat
-    enforce(call.rule, app)
+    if (call.rule !== 'app') enforceGrant(app, call.rule.grant)
     const {
       msgId,
       data,
@@ -72,7 +73,8 @@ export async function answer(
   } catch (error) {
     if (!(error instanceof Refusal)) onBug(error)
     const refusal = error instanceof Refusal ? error : new Refusal('INTERNAL')
-    const { status, restCode, retryAfterSeconds } = refusal.kind
+    const { status, restCode } = refusal.kind
+    const { retryAfterSeconds } = refusal
     const headers: Record<string, string> =
       retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }
     if (refusal.code === 'METHOD_NOT_ALLOWED') headers['allow'] = methodsOf(request.path)
@@ -117,11 +119,6 @@ function methodsOf(path: string): string {
     .filter((one) => one.path === path)
     .map(({ method }) => method)
     .join(', ')
-}
-
-function enforce(rule: RestCall['rule'], app: App): void {
-  if (rule === 'app' || hasGrant(app, rule.grant)) return
-  throw new Refusal('FORBIDDEN', { zh: `应用缺少授权 ${rule.grant}`, en: `this app lacks the grant ${rule.grant}` })
 }
 
 type Input = { input: Record<string, unknown>; idempotency: RestAround['idempotency'] }

@@ -1,6 +1,7 @@
 /** Assembles the GraphQL schema from the slices; printed to schema.graphql by `npm run generate`. */
 import { makeSchema } from './graphql/builder.ts'
 import './apps/graphql.ts'
+import './apps/graphql-admin.ts'
 import './audit/graphql.ts'
 import './delivery/graphql.ts'
 import './inbox/graphql.ts'

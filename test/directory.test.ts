@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findApp, findAppByKey, hasGrant, putKey, saveApp } from '../src/apps/apps.ts'
+import { findApp, findAppByKey, putKey, saveApp } from '../src/apps/apps.ts'
+import { hasGrant } from '../src/apps/grants.ts'
 import { query, type Store } from '../src/db/client.ts'
 import {
   accounts,
@@ -17,7 +18,7 @@ import { publishedTemplate, saveTemplate } from '../src/templates/templates.ts'
 import { stores } from './kit/stores.ts'
 
 const ALL = { after: '', limit: 1000 }
-const APP = { grants: ['channel:*', 'broadcast:1002', 'token'] }
+const APP = { grants: ['channel:*', 'broadcast:1002', 'recall', 'token'] }
 /** The receiver of the document's first sample. */
 const DOCUMENTED = {
   user: ['USER001', 'USER002'],

@@ -1,7 +1,7 @@
-/** Keeps who may push: apps with their grants, and their keys. */
+/** Knows who may push: apps with their grants, and their keys. How an admin changes them: keep.ts. */
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { json, query, type Db } from '../db/client.ts'
-import { appKeys, apps, type Compat } from '../db/tables.ts'
+import { appKeys, apps, type Compat, type RateLimit } from '../db/tables.ts'
 
 export type App = typeof apps.$inferSelect
 export type AppRow = {
@@ -12,22 +12,25 @@ export type AppRow = {
   compat?: Compat
   /** Addresses from which `appId` alone is enough, as CIDR. None: never. */
   legacyFrom?: string[] | null
+  rateLimit?: RateLimit | null
 }
 
 /** Writes an app. Of one that is there everything is overwritten except its keys. */
 export async function saveApp(db: Db, row: AppRow): Promise<void> {
-  const { id, name, grants, enabled = true, compat = {}, legacyFrom = null } = row
-  const legacy = legacyFrom === null ? null : json(legacyFrom)
+  const { id, name, grants, enabled = true, compat = {}, legacyFrom = null, rateLimit = null } = row
+  const [legacy, rate] = [legacyFrom, rateLimit].map((value) => (value === null ? null : json(value)))
   await query(
     db,
     sql`
-    insert into apps (id, name, enabled, grants, compat, legacy_from)
-    values (${id}, ${name}, ${enabled}::boolean, ${json(grants)}::jsonb, ${json(compat)}::jsonb, ${legacy}::jsonb)
+    insert into apps (id, name, enabled, grants, compat, legacy_from, rate_limit)
+    values (
+      ${id}, ${name}, ${enabled}::boolean, ${json(grants)}::jsonb, ${json(compat)}::jsonb, ${legacy}::jsonb, ${rate}::jsonb
+    )
     on conflict (id) do update
     set name = excluded.name, enabled = excluded.enabled, grants = excluded.grants, compat = excluded.compat,
-      legacy_from = excluded.legacy_from`,
+      legacy_from = excluded.legacy_from, rate_limit = excluded.rate_limit`,
   )
-  believed.delete(db)
+  believeNoMore(db)
 }
 
 /** The app of that id, disabled ones too: the door decides, and must not tell a caller which it was. */
@@ -36,14 +39,28 @@ export async function findApp(db: Db, id: string): Promise<App | undefined> {
   return app
 }
 
+type FoundKey = { app: App; keyId: string; secretSha256: string; lastUsedAt: Date | null }
+
 /** The app that holds this key, with the SHA-256 that the secret must have. A revoked key is no key. */
-export async function findAppByKey(db: Db, keyId: string): Promise<{ app: App; secretSha256: string } | undefined> {
+export async function findAppByKey(db: Db, keyId: string): Promise<FoundKey | undefined> {
   const [found] = await db
-    .select({ app: apps, secretSha256: appKeys.secretSha256 })
+    .select({ app: apps, keyId: appKeys.keyId, secretSha256: appKeys.secretSha256, lastUsedAt: appKeys.lastUsedAt })
     .from(appKeys)
     .innerJoin(apps, eq(apps.id, appKeys.appId))
     .where(and(eq(appKeys.keyId, keyId), isNull(appKeys.revokedAt)))
   return found
+}
+
+/** Notes, to the hour, that a key was used. Nothing depends on it, so nobody waits for it. */
+export function noteUse(db: Db, key: FoundKey): void {
+  if (key.lastUsedAt !== null && Date.now() - key.lastUsedAt.getTime() < HOUR_MS) return
+  // What was read is believed for a second: the others in it need not note it again.
+  key.lastUsedAt = new Date()
+  const noted = query(
+    db,
+    sql`update app_keys set last_used_at = date_trunc('hour', now()) where key_id = ${key.keyId} and revoked_at is null`,
+  )
+  noted.catch(() => {})
 }
 
 /** Writes a key of an app; it is live from then on, even if it was revoked. */
@@ -59,7 +76,7 @@ export async function putKey(
     on conflict (key_id) do update
     set app_id = excluded.app_id, secret_sha256 = excluded.secret_sha256, revoked_at = null`,
   )
-  believed.delete(db)
+  believeNoMore(db)
 }
 
 /**
@@ -67,6 +84,12 @@ export async function putKey(
  * app (docs/decisions/0020). A change that this process makes counts at once, one that is made elsewhere after this long.
  */
 const BELIEVED_MS = 1_000
+const HOUR_MS = 3_600_000
+
+/** What was read is believed no longer: a change was made here. */
+export function believeNoMore(db: Db): void {
+  believed.delete(db)
+}
 
 type Believed = { until: number; found: Promise<unknown> }
 const believed = new WeakMap<Db, Map<string, Believed>>()
@@ -95,10 +118,4 @@ function lately<Found>(db: Db, name: string, read: () => Promise<Found | undefin
   const forget = () => void (all.get(name) === here && all.delete(name))
   found.then((one) => one ?? forget(), forget)
   return found
-}
-
-/** Whether the app may do that: by the grant itself (`channel:1002`, `token`) or by the one for all (`channel:*`). */
-export function hasGrant(app: Pick<App, 'grants'>, grant: string): boolean {
-  const colon = grant.indexOf(':')
-  return app.grants.includes(grant) || (colon > 0 && app.grants.includes(`${grant.slice(0, colon)}:*`))
 }

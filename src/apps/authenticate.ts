@@ -5,7 +5,8 @@ import { jwtVerify, SignJWT } from 'jose'
 import type { Context, Viewer } from '../context.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
-import { appByKeyLately, appLately, hasGrant, type App } from './apps.ts'
+import { appByKeyLately, appLately, noteUse, type App } from './apps.ts'
+import { enforceGrant } from './grants.ts'
 
 const AUDIENCE = 'posthouse-inbox'
 const ISSUER = 'posthouse'
@@ -52,9 +53,7 @@ export async function grantInboxToken(
   user: string,
   ttlSeconds: number | null | undefined,
 ): Promise<{ token: string; expiresAt: Date }> {
-  if (app !== undefined && !hasGrant(app, 'token')) {
-    throw new Refusal('FORBIDDEN', { zh: '应用缺少授权 token', en: 'this app lacks the grant token' })
-  }
+  if (app !== undefined) enforceGrant(app, 'token')
   const found = await person(context.db, user)
   if (!found?.enabled) throw badInput('user', '没有这个用户', 'is no active user')
   return inboxToken(context.secrets.inboxJwtSecret, user, ttlSeconds ?? TOKEN_SECONDS.default)
@@ -92,7 +91,9 @@ async function appByKey({ db }: Context, token: string): Promise<App | undefined
   if (keyId === undefined || secret === undefined) return undefined
   const found = await appByKeyLately(db, keyId)
   const isRight = isSame(sha256(secret), found?.secretSha256 ?? '')
-  return isRight && found?.app.enabled ? found.app : undefined
+  if (!isRight || !found?.app.enabled) return undefined
+  noteUse(db, found)
+  return found.app
 }
 
 async function userByToken(context: Context, token: string): Promise<Viewer | undefined> {

@@ -18,11 +18,7 @@ export type By = { actor: string; operator?: string | undefined; requestId: stri
 export const OPERATOR = 'x-posthouse-operator'
 const OPERATOR_LENGTH = 100
 
-/**
- * Who asks, as the audit log knows them.
- *
- * @public
- */
+/** Who asks, as the audit log knows them. */
 export function byOf({ viewer, requestId, operator }: Asking): By {
   return { actor: actorOf(viewer), operator, requestId }
 }

@@ -18,6 +18,7 @@ import {
   text,
   timestamp,
   unique,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
 
@@ -39,8 +40,13 @@ export const apps = pgTable('apps', {
   compat: jsonb('compat').$type<Compat>().notNull().default({}),
   /** Addresses from which `appId` alone is enough (legacy mode). Null: never. */
   legacyFrom: jsonb('legacy_from').$type<string[]>(),
+  /** How many pushes it may make. Null: any number. */
+  rateLimit: jsonb('rate_limit').$type<RateLimit>(),
   createdAt: createdAt(),
 })
+
+/** `perSecond` pushes a second on average, and `burst` at once. */
+export type RateLimit = { perSecond: number; burst: number }
 
 /** Switches per app for callers built on other readings of the document. */
 export type Compat = {
@@ -65,11 +71,27 @@ export const appKeys = pgTable(
       .notNull()
       .references(() => apps.id),
     secretSha256: text('secret_sha256').notNull(),
+    /** 1 or 2: an app has two live ones at most. Null: one that development made for itself. */
+    slot: smallint('slot'),
     createdAt: createdAt(),
+    /** To the hour. Null: never. */
+    lastUsedAt: time('last_used_at'),
     revokedAt: time('revoked_at'),
   },
-  (t) => [index('app_keys_app').on(t.appId)],
+  (t) => [
+    index('app_keys_app').on(t.appId),
+    uniqueIndex('app_keys_slot')
+      .on(t.appId, t.slot)
+      .where(sql`revoked_at is null`),
+  ],
 )
+
+/** How much of its rate an app has used, shared by all nodes; see apps/rate.ts. */
+export const appRates = pgTable('app_rates', {
+  appId: text('app_id').primaryKey(),
+  /** When the next push would be due if all came evenly: it may lie ahead by as much as the burst allows. */
+  nextAt: time('next_at').notNull(),
+})
 
 // ── Who receives. Writer: directory ─────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,5 @@
 /** Jobs, ready to run: what GraphiQL offers. Each query holds one named operation; the name is the tab's title. */
+import { appsExamples } from './examples/apps.ts'
 import { auditExamples } from './examples/audit.ts'
 import { deliveryExamples } from './examples/delivery.ts'
 import { inboxExamples } from './examples/inbox.ts'
@@ -14,4 +15,10 @@ export type Example = {
 }
 
 /** By area, in the order of a first visit. */
-export const examples: Example[] = [...messagesExamples, ...inboxExamples, ...deliveryExamples, ...auditExamples]
+export const examples: Example[] = [
+  ...messagesExamples,
+  ...inboxExamples,
+  ...deliveryExamples,
+  ...appsExamples,
+  ...auditExamples,
+]

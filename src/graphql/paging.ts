@@ -1,4 +1,5 @@
 /** What lists have in common: how long a page is, and cursors that are ids or numbers. */
+import { checkText } from '../check.ts'
 import { badInput, Refusal } from '../errors.ts'
 import type { GraphqlContext } from './builder.ts'
 
@@ -33,6 +34,13 @@ export function readNumberCursor(cursor: string | undefined): number | undefined
   if (cursor === undefined || cursor === '') return undefined
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
   throw noCursor()
+}
+
+/** A cursor that is the code of the last entry, which need not be there any more. */
+export function readTextCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined || cursor === '') return undefined
+  checkText(cursor, 'after')
+  return cursor
 }
 
 function noCursor(): Refusal {

@@ -103,13 +103,13 @@ function mask(error: unknown, log: Logger): GraphQLError {
   const original = error instanceof GraphQLError ? error.originalError : error
   const at = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof Refusal) {
-    const { code, path: field, kind } = original
+    const { code, path: field, retryAfterSeconds } = original
     return new GraphQLError(original.message, {
       ...at,
       extensions: {
         code,
         ...(field ? { field } : {}),
-        ...(kind.retryAfterSeconds ? { retryAfter: kind.retryAfterSeconds } : {}),
+        ...(retryAfterSeconds === undefined ? {} : { retryAfter: retryAfterSeconds }),
       },
     })
   }

@@ -1,4 +1,5 @@
 /** Recalling messages in GraphQL, and what came of it. */
+import { enforceGrant } from '../apps/grants.ts'
 import { checkText } from '../check.ts'
 import { badInput } from '../errors.ts'
 import { builder, type GraphqlContext } from '../graphql/builder.ts'
@@ -78,7 +79,7 @@ builder.mutationField('recallMessage', (t) =>
     type: RecallPayload,
     authScopes: { app: true, admin: true },
     description:
-      'Takes a message back: what has not gone out is cancelled, and it leaves every inbox. An app recalls its own, the admin any. The same as `POST /api/openApi/message/recall`.',
+      'Takes a message back: what has not gone out is cancelled, and it leaves every inbox. An app recalls its own and needs the grant `recall`, the admin any. The same as `POST /api/openApi/message/recall`.',
     args: {
       id: t.arg.id({ description: 'Its `msgId`, or its global id.' }),
       businessId: t.arg.string({
@@ -101,5 +102,6 @@ builder.mutationField('recallMessage', (t) =>
 )
 
 function recaller({ viewer }: GraphqlContext): Recaller {
+  if (viewer.kind === 'app') enforceGrant(viewer.app, 'recall')
   return viewer.kind === 'app' ? { by: 'app', appId: viewer.app.id } : { by: 'admin', appId: undefined }
 }

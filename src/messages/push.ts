@@ -1,5 +1,7 @@
 /** The use case of both documented calls and both mutations: read, check, resolve, accept. */
-import { hasGrant, type App } from '../apps/apps.ts'
+import type { App } from '../apps/apps.ts'
+import { hasGrant } from '../apps/grants.ts'
+import { admitPush } from '../apps/rate.ts'
 import type { Context, OpenChannel } from '../context.ts'
 import { readContent } from '../delivery/content.ts'
 import { nextChunk, type Audience, type Chunk } from '../delivery/fan-out.ts'
@@ -22,6 +24,7 @@ export async function pushChannelMessage(
   body: Record<string, unknown>,
   around: Around,
 ): Promise<Accepted> {
+  await admitPush(context.store, app)
   const first = await firstAnswer(context, app.id, around.idempotency)
   if (first !== undefined) return first
   const common = readCommon(body)
@@ -39,6 +42,7 @@ export async function pushTemplateMessage(
   body: Record<string, unknown>,
   around: Around,
 ): Promise<Accepted> {
+  await admitPush(context.store, app)
   const first = await firstAnswer(context, app.id, around.idempotency)
   if (first !== undefined) return first
   const common = readCommon(body)

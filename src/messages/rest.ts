@@ -37,7 +37,7 @@ export const messageCalls: RestCall[] = [
   {
     method: 'POST',
     path: '/api/openApi/message/recall',
-    rule: 'app',
+    rule: { grant: 'recall' },
     act: async (context, app, input) => ({
       data: await recallAnswer(context, app.id, readNamed(input), readRecall(input)),
     }),

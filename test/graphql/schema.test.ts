@@ -61,8 +61,8 @@ describe('the schema', () => {
       'InboxTypeCounts',
       'String',
     ]
-    // At most twenty; at most a thousand.
-    const few = ['RecallPayload.messages', 'ItemsChanged.itemIds', 'ItemsChanged.marks']
+    // At most twenty; twenty; at most a thousand.
+    const few = ['RecallPayload.messages', 'App.keys', 'ItemsChanged.itemIds', 'ItemsChanged.marks']
     const unbounded = types
       .filter((type) => isObjectType(type))
       .flatMap((type) =>
