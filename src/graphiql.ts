@@ -1,8 +1,11 @@
-/** GraphiQL as one page that loads nothing else: examples in tabs, and a bar that says on whose behalf requests go out. */
+/**
+ * GraphiQL as one page that loads nothing else: examples in tabs and in a menu, and a bar that says on whose behalf
+ * requests go out.
+ */
 import { readFileSync } from 'node:fs'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { type DocumentNode, parse } from 'graphql'
-import { examples } from './graphiql/examples.ts'
+import { exampleAreas, type Example } from './graphiql/examples.ts'
 
 /** Somebody to act as: `name` is what examples ask for, `label` what the bar shows. */
 export type GraphiqlViewer = { name: string; label: string; token: string }
@@ -14,18 +17,20 @@ const SEAM = '"posthouse-options"'
 let frame: [head: string, tail: string] | undefined
 
 /**
- * The page, about 9 MB, with everything inlined. Its tabs carry the viewer each example asks for, or `defaultViewer` if
+ * The page, about 9 MB, with everything inlined. Its examples carry the viewer each asks for, or `defaultViewer` if
  * there is none of that name. Without viewers it asks people for a token of their own and keeps it for the session only.
  */
 export function graphiqlPage({ viewers, defaultViewer }: { viewers: GraphiqlViewer[]; defaultViewer: string }): string {
-  const tabs = examples.map(({ title, viewer, query, variables }) => ({
+  const tabOf = ({ title, viewer, query, variables }: Example) => ({
     title: operationName(parse(query)),
+    about: title,
     viewer: viewers.some(({ name }) => name === viewer) ? viewer : defaultViewer,
     query: `# ${title}\n${query}\n`,
     variables: variables === undefined ? '' : JSON.stringify(variables, null, 2),
-  }))
+  })
+  const menu = exampleAreas.map(({ name, inTabs, examples }) => ({ name, inTabs, tabs: examples.map(tabOf) }))
   frame ??= buildFrame()
-  return frame[0] + jsonForScript({ viewers, defaultViewer, tabs }) + frame[1]
+  return frame[0] + jsonForScript({ viewers, defaultViewer, menu }) + frame[1]
 }
 
 /** Yoga's own page with our bar above it, cut where the options go. */

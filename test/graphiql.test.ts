@@ -5,13 +5,15 @@ import { createSchema, createYoga } from 'graphql-yoga'
 import { type Browser, type Page, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { graphiqlPage, type GraphiqlViewer } from '../src/graphiql.ts'
-import { examples } from '../src/graphiql/examples.ts'
+import { exampleAreas, examples, type Example } from '../src/graphiql/examples.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 /** The page is 9 MB of script, and the machine may be busy. */
 const SECONDS = 90
 /** Ends a script, starts a comment, breaks JSON, and is still a legal header. */
 const HOSTILE = `ph_"'</script><!--\\`
+
+const nameOf = ({ query }: Example): string => query.match(/(?:query|mutation|subscription) (\w+)/)?.[1] ?? ''
 
 const viewersAt = (start: number): GraphiqlViewer[] => [
   { name: 'app', label: '应用 App', token: `${HOSTILE}app${start}` },
@@ -143,11 +145,12 @@ describe.skipIf(!existsSync(CHROMIUM))(title, { timeout: SECONDS * 1_000 }, () =
   }
   const stored = (page: Page) => page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]))
 
-  it('opens a tab an example, each with the viewer it is for', async () => {
+  it('opens a tab an example of a first visit, each with the viewer it is for', async () => {
     const { page } = shared
-    const names = examples.map(({ query }) => query.match(/(?:query|mutation|subscription) (\w+)/)?.[1] ?? '')
+    const first = exampleAreas.filter(({ inTabs }) => inTabs).flatMap((area) => area.examples)
+    const names = first.map(nameOf)
     expect(await tabs(page).allTextContents()).toEqual(names)
-    for (const [index, example] of examples.entries()) {
+    for (const [index, example] of first.entries()) {
       await openTab(page, names[index] ?? '')
       expect(await viewer(page)).toBe(viewers.find(({ name }) => name === example.viewer)?.label)
       expect(await editor(page, 'operation.graphql')).toContain(example.query)
@@ -155,6 +158,24 @@ describe.skipIf(!existsSync(CHROMIUM))(title, { timeout: SECONDS * 1_000 }, () =
         example.variables ? JSON.stringify(example.variables, null, 2) : '',
       )
     }
+  })
+
+  it('has every example in its menu, and opens the chosen one in a tab of its own', async () => {
+    const { page } = await open()
+    const menu = page.locator('#example-menu')
+    const values = await menu.locator('option').evaluateAll((all) => all.map((one) => one.getAttribute('value')))
+    expect(values).toEqual(['', ...examples.map(nameOf)])
+    const chosen = exampleAreas.find(({ name }) => name.includes('Apps'))!.examples.find((one) => one.variables)!
+    const before = await tabs(page).count()
+    await menu.selectOption(nameOf(chosen))
+    await eventually(() => editor(page, 'operation.graphql')).toContain(chosen.query)
+    await eventually(() => editor(page, 'variables.json')).toBe(JSON.stringify(chosen.variables, null, 2))
+    await eventually(() => viewer(page)).toBe('管理员 Admin')
+    await eventually(() => tabs(page).allTextContents()).toHaveLength(before + 1)
+    await eventually(async () => (await tabs(page).allTextContents()).at(-1)).toBe(nameOf(chosen))
+    await openTab(page, 'PushToPerson')
+    expect(await editor(page, 'operation.graphql')).toContain('mutation PushToPerson')
+    await page.close()
   })
 
   it('sends the chosen viewer with the next run and leaves the other tabs alone', async () => {
@@ -201,7 +222,7 @@ describe.skipIf(!existsSync(CHROMIUM))(title, { timeout: SECONDS * 1_000 }, () =
     viewers = viewersAt(2)
     await page.reload()
     await ready(page)
-    expect(await tabs(page).count()).toBe(examples.length)
+    expect(await tabs(page).count()).toBe(exampleAreas.filter(({ inTabs }) => inTabs).flatMap((a) => a.examples).length)
     expect(await viewer(page)).toBe('管理员 Admin')
     await run(page)
     expect(heard).toEqual(['ask Bearer admin-token-2'])

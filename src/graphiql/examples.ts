@@ -14,11 +14,21 @@ export type Example = {
   variables?: Record<string, unknown>
 }
 
-/** By area, in the order of a first visit. */
-export const examples: Example[] = [
-  ...messagesExamples,
-  ...inboxExamples,
-  ...deliveryExamples,
-  ...appsExamples,
-  ...auditExamples,
+export type ExampleArea = {
+  /** What the menu calls it, in both languages. */
+  name: string
+  /** Whether its examples stand in tabs from the start: those of a first visit. */
+  inTabs: boolean
+  examples: Example[]
+}
+
+/** In the order of a first visit. */
+export const exampleAreas: ExampleArea[] = [
+  { name: '消息 Messages', inTabs: true, examples: messagesExamples },
+  { name: '收件箱 Inbox', inTabs: true, examples: inboxExamples },
+  { name: '投递 Deliveries', inTabs: true, examples: deliveryExamples },
+  { name: '应用 Apps', inTabs: false, examples: appsExamples },
+  { name: '审计 Audit', inTabs: false, examples: auditExamples },
 ]
+
+export const examples: Example[] = exampleAreas.flatMap((area) => area.examples)
