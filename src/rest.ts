@@ -28,7 +28,12 @@ export type RestCall = {
   act(context: Context, app: App, input: Record<string, unknown>, around: RestAround): Promise<RestDone>
 }
 
-export type RestAround = { requestId: string; idempotency: { key: string; bodySha256: string } | undefined }
+export type RestAround = {
+  requestId: string
+  idempotency: { key: string; bodySha256: string } | undefined
+  /** The `X-Posthouse-Confirmation` header. */
+  confirmation?: string | undefined
+}
 /** `msgId` and, for calls of ours, `data` go into the body; everything extra travels in headers. */
 export type RestDone = { msgId?: string; data?: Record<string, unknown>; headers?: Record<string, string> }
 
@@ -68,7 +73,11 @@ export async function answer(
       msgId,
       data,
       headers = {},
-    } = await call.act(context, app, input, { requestId: request.requestId, idempotency })
+    } = await call.act(context, app, input, {
+      requestId: request.requestId,
+      idempotency,
+      confirmation: request.headers['x-posthouse-confirmation'],
+    })
     return envelope(compat, 200, 200, '操作成功', { ...(msgId ? { msgId } : {}), ...(data ? { data } : {}) }, headers)
   } catch (error) {
     if (!(error instanceof Refusal)) onBug(error)

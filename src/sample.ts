@@ -13,7 +13,7 @@ import { publishedTemplate, saveTemplate } from './templates/templates.ts'
 const APP = {
   id: '102343444',
   name: '示范业务系统',
-  grants: ['channel:*', 'broadcast:1002', 'recall', 'token'],
+  grants: ['channel:*', 'broadcast:1002', 'preview', 'recall', 'token'],
   legacyFrom: ['127.0.0.1/32', '::1/128'],
 }
 

@@ -9,6 +9,7 @@ import './inbox/graphql-acts.ts'
 import './inbox/graphql-live.ts'
 import './messages/graphql.ts'
 import './messages/graphql-explain.ts'
+import './messages/graphql-preview.ts'
 import './messages/graphql-recall.ts'
 
 export const schema = makeSchema()

@@ -1,7 +1,7 @@
 /** Knows who may push: apps with their grants, and their keys. How an admin changes them: keep.ts. */
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { json, query, type Db } from '../db/client.ts'
-import { appKeys, apps, type Compat, type RateLimit } from '../db/tables.ts'
+import { appKeys, apps, type Compat, type Guard, type RateLimit } from '../db/tables.ts'
 
 export type App = typeof apps.$inferSelect
 export type AppRow = {
@@ -13,22 +13,25 @@ export type AppRow = {
   /** Addresses from which `appId` alone is enough, as CIDR. None: never. */
   legacyFrom?: string[] | null
   rateLimit?: RateLimit | null
+  guard?: Guard | null
 }
 
 /** Writes an app. Of one that is there everything is overwritten except its keys. */
 export async function saveApp(db: Db, row: AppRow): Promise<void> {
-  const { id, name, grants, enabled = true, compat = {}, legacyFrom = null, rateLimit = null } = row
-  const [legacy, rate] = [legacyFrom, rateLimit].map((value) => (value === null ? null : json(value)))
+  const { id, name, grants, enabled = true, compat = {}, legacyFrom = null, rateLimit = null, guard = null } = row
+  const [legacy, rate, guarded] = [legacyFrom, rateLimit, guard].map((value) => (value === null ? null : json(value)))
   await query(
     db,
     sql`
-    insert into apps (id, name, enabled, grants, compat, legacy_from, rate_limit)
+    insert into apps (id, name, enabled, grants, compat, legacy_from, rate_limit, guard)
     values (
-      ${id}, ${name}, ${enabled}::boolean, ${json(grants)}::jsonb, ${json(compat)}::jsonb, ${legacy}::jsonb, ${rate}::jsonb
+      ${id}, ${name}, ${enabled}::boolean, ${json(grants)}::jsonb, ${json(compat)}::jsonb, ${legacy}::jsonb, ${rate}::jsonb,
+      ${guarded}::jsonb
     )
     on conflict (id) do update
     set name = excluded.name, enabled = excluded.enabled, grants = excluded.grants, compat = excluded.compat,
-      legacy_from = excluded.legacy_from, rate_limit = excluded.rate_limit`,
+      legacy_from = excluded.legacy_from, rate_limit = excluded.rate_limit,
+      guard = excluded.guard`,
   )
   believeNoMore(db)
 }

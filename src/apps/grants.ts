@@ -15,6 +15,7 @@ export const grantForms: readonly GrantForm[] = [
     example: 'broadcast:1002',
     about: 'push to all (`receiverType: all`) on that channel; `broadcast:*`: on every one',
   },
+  { form: /^preview$/, example: 'preview', about: 'look at what a push would come to' },
   { form: /^recall$/, example: 'recall', about: 'take its own messages back' },
   { form: /^token$/, example: 'token', about: "make tokens for people's inboxes" },
 ]

@@ -2,7 +2,7 @@
 import { resolveCursorConnection } from '@pothos/plugin-relay'
 import { byOf } from '../audit/audit.ts'
 import { checkText } from '../check.ts'
-import type { RateLimit } from '../db/tables.ts'
+import type { Guard, RateLimit } from '../db/tables.ts'
 import { builder } from '../graphql/builder.ts'
 import { forwardOnly, PAGE, readTextCursor } from '../graphql/paging.ts'
 import { findApp, type App } from './apps.ts'
@@ -38,6 +38,29 @@ const RateLimitInput = builder.inputType('RateLimitInput', {
   fields: (t) => ({
     perSecond: t.float({ required: true, description: 'Pushes a second on average; over 0, at most 100000.' }),
     burst: t.int({ required: true, description: 'Pushes at once; 1 to 100000.' }),
+  }),
+})
+
+const guardAbout = {
+  recipients: 'Above so many recipients. Null: however many.',
+  smsSegmentsPerDay: "When the SMS segments of the push's day would come to more than this. Null: however many.",
+}
+const GuardRef = builder.objectRef<Guard>('Guard').implement({
+  description: 'When a push needs the confirmation that `previewPush` gives out.',
+  fields: (t) => ({
+    recipients: t.exposeInt('recipients', { nullable: true, description: guardAbout.recipients }),
+    smsSegmentsPerDay: t.exposeInt('smsSegmentsPerDay', {
+      nullable: true,
+      description: guardAbout.smsSegmentsPerDay,
+    }),
+  }),
+})
+
+const GuardInput = builder.inputType('GuardInput', {
+  description: 'When a push needs the confirmation that `previewPush` gives out.',
+  fields: (t) => ({
+    recipients: t.int({ description: guardAbout.recipients }),
+    smsSegmentsPerDay: t.int({ description: guardAbout.smsSegmentsPerDay }),
   }),
 })
 
@@ -78,6 +101,11 @@ const AppRef = builder.objectRef<App>('App').implement({
       type: RateLimitRef,
       nullable: true,
       description: 'How often it may push. Null: as often as it likes.',
+    }),
+    guard: t.expose('guard', {
+      type: GuardRef,
+      nullable: true,
+      description: 'When a push of it needs a confirmation. Null: never.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     keys: t.field({
@@ -141,6 +169,7 @@ const CreateAppInput = builder.inputType('CreateAppInput', {
       type: RateLimitInput,
       description: 'How often it may push. Without it: as often as it likes.',
     }),
+    guard: t.field({ type: GuardInput, description: 'When a push needs a confirmation. Without it: never.' }),
   }),
 })
 
@@ -153,13 +182,24 @@ const UpdateAppInput = builder.inputType('UpdateAppInput', {
     compat: t.field({ type: AppCompatInput, description: 'All of its switches from now on.' }),
     legacyFrom: t.stringList({ description: 'Addresses from which its `appId` alone is enough; null: never again.' }),
     rateLimit: t.field({ type: RateLimitInput, description: 'How often it may push; null: as often as it likes.' }),
+    guard: t.field({ type: GuardInput, description: 'When a push needs a confirmation; null: never.' }),
   }),
 })
 
 /** Null means "none" where there can be none, and otherwise the same as leaving it out. */
 function wordsOf<Given extends { [Name in keyof AppWords]?: unknown }>({ name, grants, compat, ...given }: Given) {
-  const words = { ...given, name: name ?? undefined, grants: grants ?? undefined, compat: compat ?? undefined }
-  return words as AppWords
+  const words = {
+    ...given,
+    name: name ?? undefined,
+    grants: grants ?? undefined,
+    compat: compat ?? undefined,
+  } as AppWords
+  const { guard } = words
+  if (guard == null) return words
+  return {
+    ...words,
+    guard: { recipients: guard.recipients ?? null, smsSegmentsPerDay: guard.smsSegmentsPerDay ?? null },
+  }
 }
 
 builder.mutationField('createApp', (t) =>

@@ -5,7 +5,7 @@ import { asc, gt, sql } from 'drizzle-orm'
 import { auditing, type By } from '../audit/audit.ts'
 import { codePoints } from '../check.ts'
 import { json, query, type Db } from '../db/client.ts'
-import { appKeys, apps, type Compat, type RateLimit } from '../db/tables.ts'
+import { appKeys, apps, type Compat, type Guard, type RateLimit } from '../db/tables.ts'
 import { badInput, Refusal } from '../errors.ts'
 import { believeNoMore, findApp, type App } from './apps.ts'
 import { bearerKey, sha256 } from './authenticate.ts'
@@ -22,16 +22,19 @@ export type AppWords = {
   compat?: Compat | undefined
   legacyFrom?: string[] | null | undefined
   rateLimit?: RateLimit | null | undefined
+  guard?: Guard | null | undefined
 }
 
 const APP_ID = /^[\w.-]{1,64}$/
 const NAME_LIMIT = 200
 const MAX_RANGES = 100
 const MAX_RATE = 100_000
+const MAX_GUARDED = 1_000_000_000
 
 /** An app as the audit log shows it; keys are noted by their ids alone. */
 const told = sql`jsonb_build_object(
-  'name', name, 'enabled', enabled, 'grants', grants, 'compat', compat, 'legacyFrom', legacy_from, 'rateLimit', rate_limit
+  'name', name, 'enabled', enabled, 'grants', grants, 'compat', compat, 'legacyFrom', legacy_from, 'rateLimit', rate_limit,
+  'guard', guard
 )`
 
 /** Makes an app with its first key. Refuses an id that is taken, whoever has it. */
@@ -43,16 +46,16 @@ export async function createApp(
 ): Promise<MadeKey> {
   if (!APP_ID.test(id))
     throw badInput('id', '应为 1 到 64 个字母、数字或 . _ -', 'must be 1 to 64 letters, digits or . _ -')
-  const { name, grants, compat, legacyFrom, rateLimit } = readWords(words)
+  const { name, grants, compat, legacyFrom, rateLimit, guard } = readWords(words)
   const key = makeKey()
   const created = await query(
     db,
     sql`
     with created as (
-      insert into apps (id, name, grants, compat, legacy_from, rate_limit)
+      insert into apps (id, name, grants, compat, legacy_from, rate_limit, guard)
       values (
         ${id}, ${name}, ${json(grants)}::jsonb, ${json(compat ?? {})}::jsonb, ${orNull(legacyFrom)}::jsonb,
-        ${orNull(rateLimit)}::jsonb
+        ${orNull(rateLimit)}::jsonb, ${orNull(guard)}::jsonb
       )
       on conflict (id) do nothing
       returning *
@@ -92,7 +95,8 @@ async function change(db: Db, by: By, act: string, id: string, given: AppWords &
         grants = coalesce(words -> 'grants', old.grants),
         compat = coalesce(words -> 'compat', old.compat),
         legacy_from = case when words ? 'legacyFrom' then nullif(words -> 'legacyFrom', 'null') else old.legacy_from end,
-        rate_limit = case when words ? 'rateLimit' then nullif(words -> 'rateLimit', 'null') else old.rate_limit end
+        rate_limit = case when words ? 'rateLimit' then nullif(words -> 'rateLimit', 'null') else old.rate_limit end,
+        guard = case when words ? 'guard' then nullif(words -> 'guard', 'null') else old.guard end
       from old, given
       where apps.id = old.id
       returning apps.*, old.before
@@ -195,11 +199,12 @@ function noApp(id: string): Refusal {
 }
 
 function readWords<Words extends AppWords>(words: Words): Words {
-  const { name, grants, legacyFrom, rateLimit } = words
+  const { name, grants, legacyFrom, rateLimit, guard } = words
   if (name !== undefined && (name.trim() === '' || codePoints(name) > NAME_LIMIT))
     throw badInput('name', `应为 1 到 ${NAME_LIMIT} 个字符`, `must be 1 to ${NAME_LIMIT} characters`)
   if (legacyFrom != null) checkRanges(legacyFrom)
   if (rateLimit != null) checkRate(rateLimit)
+  if (guard != null) checkGuard(guard)
   return grants === undefined ? words : { ...words, grants: readGrants(grants, 'grants') }
 }
 
@@ -229,4 +234,11 @@ function checkRate({ perSecond, burst }: RateLimit): void {
     throw badInput('rateLimit.perSecond', `应大于 0，不超过 ${MAX_RATE}`, `must be over 0 and at most ${MAX_RATE}`)
   if (!(burst >= 1 && burst <= MAX_RATE))
     throw badInput('rateLimit.burst', `应为 1 到 ${MAX_RATE}`, `must be 1 to ${MAX_RATE}`)
+}
+
+function checkGuard(guard: Guard): void {
+  for (const [name, value] of Object.entries(guard)) {
+    if (value === null || (value >= 0 && value <= MAX_GUARDED)) continue
+    throw badInput(`guard.${name}`, `应为 0 到 ${MAX_GUARDED}`, `must be 0 to ${MAX_GUARDED}`)
+  }
 }

@@ -177,6 +177,8 @@ export type PushChannelMessageInput = {
   channelData?: unknown;
   /** What it says on each channel. Or use `channelData` as documented. */
   channels?: Array<ChannelContent> | null | undefined;
+  /** What `previewPush` gave out for this very push, where the app's guard wants it; good once, for 15 minutes. */
+  confirmation?: string | null | undefined;
   /** When nobody is to get it or see it any more, written as `sendTime` is: it leaves the inboxes, and what has not gone out never does. None: it stays. */
   expiresAt?: string | null | undefined;
   /** Any text up to 255 characters: the same key and input push once, however often sent. */
@@ -205,6 +207,8 @@ export type PushTemplateMessageInput = {
   businessId?: string | null | undefined;
   /** The documented form: values by name. */
   channelParamData?: unknown;
+  /** What `previewPush` gave out for this very push, where the app's guard wants it; good once, for 15 minutes. */
+  confirmation?: string | null | undefined;
   /** When nobody is to get it or see it any more, written as `sendTime` is: it leaves the inboxes, and what has not gone out never does. None: it stays. */
   expiresAt?: string | null | undefined;
   /** Any text up to 255 characters: the same key and input push once, however often sent. */

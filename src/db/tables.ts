@@ -8,6 +8,7 @@ import {
   bigint,
   boolean,
   customType,
+  date,
   doublePrecision,
   index,
   integer,
@@ -42,11 +43,16 @@ export const apps = pgTable('apps', {
   legacyFrom: jsonb('legacy_from').$type<string[]>(),
   /** How many pushes it may make. Null: any number. */
   rateLimit: jsonb('rate_limit').$type<RateLimit>(),
+  /** When a push needs a confirmation. Null: never. */
+  guard: jsonb('guard').$type<Guard>(),
   createdAt: createdAt(),
 })
 
 /** `perSecond` pushes a second on average, and `burst` at once. */
 export type RateLimit = { perSecond: number; burst: number }
+
+/** Above so many recipients, or so many SMS segments a day, a push needs a confirmation; null: no such limit. */
+export type Guard = { recipients: number | null; smsSegmentsPerDay: number | null }
 
 /** Switches per app for callers built on other readings of the document. */
 export type Compat = {
@@ -257,6 +263,24 @@ export const idempotencyKeys = pgTable(
     createdAt: createdAt(),
   },
   (t) => [primaryKey({ columns: [t.appId, t.key] }), index('idempotency_keys_age').on(t.createdAt)],
+)
+
+/** SMS segments that a guarded app's pushes come to, by the day they fall on; written by the statement that accepts them. */
+export const appBudgets = pgTable(
+  'app_budgets',
+  {
+    appId: text('app_id').notNull(),
+    day: date('day').notNull(),
+    segments: bigint('segments', { mode: 'number' }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.appId, t.day] })],
+)
+
+/** Confirmations that pushes have used up: each is good for one. */
+export const usedConfirmations = pgTable(
+  'used_confirmations',
+  { id: text('id').primaryKey(), usedAt: time('used_at').notNull().defaultNow() },
+  (t) => [index('used_confirmations_age').on(t.usedAt)],
 )
 
 // ── How it is carried. Writer: delivery ─────────────────────────────────────────────────────────────────────────────

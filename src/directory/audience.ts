@@ -252,3 +252,20 @@ async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms'
   }
   return behind
 }
+
+/** How many enabled people a receiver's lists reach together, or all there are, and how many have which address. */
+export async function countPeople(
+  db: Db,
+  receiver: Receiver | 'all',
+  descendants: boolean,
+): Promise<{ people: number; phones: number; emails: number }> {
+  const [counts] = await query<{ people: number; phones: number; emails: number }>(
+    db,
+    sql`
+    ${receiver === 'all' ? sql`` : sql`with recursive ${reachedBy(receiver, descendants)}`}
+    select count(*) as people, count(phone) as phones, count(email) as emails
+    from users
+    where enabled ${receiver === 'all' ? sql`` : sql`and code in (select code from reached)`}`,
+  )
+  return counts ?? { people: 0, phones: 0, emails: 0 }
+}

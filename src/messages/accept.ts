@@ -28,6 +28,18 @@ export type Push = {
   requestId: string
 }
 
+/**
+ * What a guarded app's push needs to go out (guard.ts): the SMS segments it costs on its day, and the confirmation that it
+ * uses up. Without one, the day's segments may not come to more than `limit`.
+ */
+export type Leave = {
+  segments: number
+  /** `yyyy-MM-dd`. */
+  day: string
+  limit: number | null
+  confirmationId: string | null
+}
+
 export type IdempotencyKey = { key: string; bodySha256: string }
 
 /** What the caller is told. */
@@ -38,6 +50,7 @@ export type Accepted = { messageId: string; warnings: string[]; isReplay: boolea
  * recipients in `chunk`. Without `chunk` (a large audience) or before its time the worker fans out. Pushes that come
  * while such a statement is under way share the next one; each is answered after its own commit.
  * Gives the first answer again for a key that another request took meanwhile.
+ * With `leave`: refuses, and then nothing is accepted, charged or used up.
  */
 export async function accept(
   context: Context,
@@ -45,9 +58,11 @@ export async function accept(
   chunk: Chunk | undefined,
   warnings: string[],
   idempotency: IdempotencyKey | undefined,
+  leave?: Leave,
 ): Promise<Accepted> {
   const id = randomUUIDv7().replaceAll('-', '')
-  const isNew = await insert(context.store, { id, hints: context.hints, push, chunk, warnings, idempotency })
+  const row = { id, hints: context.hints, push, chunk, warnings, idempotency }
+  const isNew = leave === undefined ? await insert(context.store, row) : await insertGuarded(context.store, row, leave)
   if (isNew) return { messageId: id, warnings, isReplay: false }
   const first = await firstAnswer(context, push.appId, idempotency)
   // The key can only have grown too old and been removed in between.
@@ -72,9 +87,27 @@ const insert = together({
 })
 
 async function insertAll(store: Context['store'], rows: readonly Row[]): Promise<boolean[]> {
-  const [first] = rows
   const statement = rows.length === 1 ? insertOne : insertTogether
-  const accepted = await statement(store, { pushes: json(rows.map(given)) })
+  return told(rows, await statement(store, { pushes: json(rows.map(given)) }))
+}
+
+/** By itself, since a push that its guard stops undoes the statement. */
+async function insertGuarded(store: Context['store'], row: Row, leave: Leave): Promise<boolean> {
+  try {
+    const [isNew] = told([row], await insertOneGuarded(store, { pushes: json([{ ...given(row), ...leave }]) }))
+    return isNew ?? false
+  } catch (error) {
+    throw (error as { code?: string }).code === STOPPED ? new Stopped((error as Error).message) : error
+  }
+}
+
+/** The guard said no to a push within its statement: `budget` or `confirmation`. */
+export class Stopped extends Error {}
+/** The SQLSTATE that `posthouse_stop` raises (drizzle/0009). */
+const STOPPED = 'PH001'
+
+function told(rows: readonly Row[], accepted: readonly { id: string; isDue: boolean }[]): boolean[] {
+  const [first] = rows
   const isDue = new Map(accepted.map((row) => [row.id, row.isDue]))
   const due = rows.filter(({ id }) => isDue.get(id))
   if (first !== undefined && due.length > 0)
@@ -111,14 +144,45 @@ const NOBODY: Chunk = {
   reachesSomebody: false,
 }
 
+/** The budget's row comes before any inbox in every such statement, so that two of them cannot deadlock. */
+const guarded = sql`
+  charged as (
+    insert into app_budgets (app_id, day, segments)
+    select accepted.app_id, given.day, given.segments
+    from accepted join given on given.id = accepted.id
+    where given.segments > 0 and (given."confirmationId" is not null or given.segments <= coalesce(given."limit", given.segments))
+    on conflict (app_id, day) do update
+    set segments = app_budgets.segments + excluded.segments
+    where exists (
+      select from given
+      where "confirmationId" is not null or app_budgets.segments + excluded.segments <= coalesce("limit", 2147483647)
+    )
+    returning app_id
+  ),
+  used as (
+    insert into used_confirmations (id)
+    select "confirmationId" from accepted join given on given.id = accepted.id where "confirmationId" is not null
+    on conflict do nothing
+    returning id
+  ),
+  passed as (
+    select case
+      when "confirmationId" is not null and not exists (select from used) then posthouse_stop('confirmation')
+      when segments > 0 and not exists (select from charged) then posthouse_stop('budget')
+      else true
+    end as is_passed
+    from accepted join given on given.id = accepted.id
+  )`
+
 const insertOne = inserting(putChunk)
+const insertOneGuarded = inserting(putChunk, guarded)
 const insertTogether = inserting(putChunksTogether)
 
 /**
  * All keys are taken first, in their order, and inboxes after them: so two of these statements cannot each wait for
  * what the other has.
  */
-function inserting(parts: SQL) {
+function inserting(parts: SQL, guard?: SQL) {
   return hot<{ id: string; isDue: boolean }, { pushes: string }>(sql`
     with given as (
       select * from jsonb_to_recordset(${sql.placeholder('pushes')}::jsonb) as push (
@@ -126,6 +190,7 @@ function inserting(parts: SQL) {
         unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
         "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text,
         key text, "bodySha256" text, warnings jsonb, contents jsonb, people jsonb, deliveries jsonb, broadcast boolean
+        ${guard === undefined ? sql`` : sql`, segments int, day date, "limit" int, "confirmationId" text`}
       )
     ),
     taken as (
@@ -161,8 +226,10 @@ function inserting(parts: SQL) {
       from accepted join given on given.id = accepted.id
       where accepted.state <> 'scheduled'
     ),
+    ${guard === undefined ? sql`` : sql`${guard},`}
     ${parts}
-    select id, state <> 'scheduled' as "isDue" from accepted`)
+    select id, state <> 'scheduled' as "isDue"
+    from accepted ${guard === undefined ? sql`` : sql`join passed on is_passed`}`)
 }
 
 /** The answer already given under this key, if any; a refusal when it was given to another request. */

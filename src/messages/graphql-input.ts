@@ -139,6 +139,10 @@ const receiverAndMore = {
   idempotencyKey: {
     description: 'Any text up to 255 characters: the same key and input push once, however often sent.',
   },
+  confirmation: {
+    description:
+      "What `previewPush` gave out for this very push, where the app's guard wants it; good once, for 15 minutes.",
+  },
 }
 
 export const PushChannelMessageInput = builder.inputType('PushChannelMessageInput', {
@@ -160,6 +164,7 @@ export const PushChannelMessageInput = builder.inputType('PushChannelMessageInpu
     sendTime: t.string(receiverAndMore.sendTime),
     expiresAt: t.string(receiverAndMore.expiresAt),
     idempotencyKey: t.string({ ...receiverAndMore.idempotencyKey, validate: { minLength: 1, maxLength: 255 } }),
+    confirmation: t.string(receiverAndMore.confirmation),
   }),
 })
 
@@ -183,6 +188,7 @@ export const PushTemplateMessageInput = builder.inputType('PushTemplateMessageIn
     sendTime: t.string(receiverAndMore.sendTime),
     expiresAt: t.string(receiverAndMore.expiresAt),
     idempotencyKey: t.string({ ...receiverAndMore.idempotencyKey, validate: { minLength: 1, maxLength: 255 } }),
+    confirmation: t.string(receiverAndMore.confirmation),
   }),
 })
 

@@ -11,7 +11,7 @@ import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } fro
 import { channelStatus, findMessage, listMessages, type ChannelStatus, type Message } from './messages.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 
-const ChannelKind = builder.enumType('ChannelKind', {
+export const ChannelKind = builder.enumType('ChannelKind', {
   description: 'What a channel carries.',
   values: {
     SITE: { value: 'site', description: 'The live inbox (站内信).' },
@@ -179,10 +179,13 @@ const PushPayload = builder.objectRef<Accepted>('PushPayload').implement({
   }),
 })
 
-function around(input: { idempotencyKey?: string | null | undefined }, requestId: string) {
+type Beside = { idempotencyKey?: string | null | undefined; confirmation?: string | null | undefined }
+
+function around({ confirmation, ...input }: Beside, requestId: string) {
   const bodySha256 = () => createHash('sha256').update(JSON.stringify(input)).digest('hex')
   return {
     requestId,
+    confirmation: confirmation || undefined,
     idempotency: input.idempotencyKey ? { key: input.idempotencyKey, bodySha256: bodySha256() } : undefined,
   }
 }

@@ -1,4 +1,4 @@
-/** The use case of both documented calls and both mutations: read, check, resolve, accept. */
+/** The use case of both documented calls and both mutations: read, check, resolve, pass the guard, accept. */
 import type { App } from '../apps/apps.ts'
 import { hasGrant } from '../apps/grants.ts'
 import { admitPush } from '../apps/rate.ts'
@@ -10,12 +10,21 @@ import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
 import { readVariables, renderContents } from '../templates/render.ts'
 import { publishedTemplate } from '../templates/templates.ts'
-import { accept, firstAnswer, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
+import { accept, firstAnswer, Stopped, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
+import { passGuard, refusalOf } from './guard.ts'
 import { priorityScales, readCommon, readMsgType, readPriority, type CommonInput } from './input.ts'
 import { readExpiresAt, readSendTime } from './times.ts'
 
 /** What comes with a push besides its body. */
-export type Around = { requestId: string; idempotency: IdempotencyKey | undefined }
+export type Around = {
+  requestId: string
+  idempotency: IdempotencyKey | undefined
+  /** What `previewPush` gave out, for a push that the app's guard would stop. */
+  confirmation?: string | undefined
+}
+
+/** A push that passed every check, resolved as far as its first stretch; nothing is stored yet. */
+export type Prepared = { push: Push; audience: Audience; chunk: Chunk; warnings: string[] }
 
 /** Pushes the contents that the caller sends. Committed when it returns; a refusal says what to mend. */
 export async function pushChannelMessage(
@@ -26,13 +35,7 @@ export async function pushChannelMessage(
 ): Promise<Accepted> {
   await admitPush(context.store, app)
   const first = await firstAnswer(context, app.id, around.idempotency)
-  if (first !== undefined) return first
-  const common = readCommon(body)
-  const priority = readPriority(body['priority'], priorityScales.plain)
-  const msgType = readMsgType(body['msgType'], 'notice', context.config.MSG_TYPES)
-  const given = readChannelData(body['channelData'])
-  const said = readContents(context, app, 'channelData', given)
-  return carryOut(context, app, body, around, { ...common, priority, msgType }, said)
+  return first ?? carryOut(context, app, body, around, await prepareChannelPush(context, app, body, around.requestId))
 }
 
 /** Pushes what a template says, with the caller's variables. */
@@ -44,7 +47,47 @@ export async function pushTemplateMessage(
 ): Promise<Accepted> {
   await admitPush(context.store, app)
   const first = await firstAnswer(context, app.id, around.idempotency)
-  if (first !== undefined) return first
+  return first ?? carryOut(context, app, body, around, await prepareTemplatePush(context, app, body, around.requestId))
+}
+
+async function carryOut(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  { idempotency, confirmation }: Around,
+  prepared: Prepared,
+): Promise<Accepted> {
+  const { push, chunk, warnings } = prepared
+  const leave = await passGuard(context, app, body, prepared, confirmation)
+  try {
+    return await accept(context, push, chunk.isLast ? chunk : undefined, warnings, idempotency, leave)
+  } catch (error) {
+    throw leave !== undefined && error instanceof Stopped ? await refusalOf(context, app, leave, error) : error
+  }
+}
+
+/** Reads and checks a push with contents, and resolves whom it means. */
+export async function prepareChannelPush(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  requestId: string,
+): Promise<Prepared> {
+  const common = readCommon(body)
+  const priority = readPriority(body['priority'], priorityScales.plain)
+  const msgType = readMsgType(body['msgType'], 'notice', context.config.MSG_TYPES)
+  const given = readChannelData(body['channelData'])
+  const said = readContents(context, app, 'channelData', given)
+  return prepare(context, app, body, requestId, { ...common, priority, msgType }, said)
+}
+
+/** The same of a push by template. */
+export async function prepareTemplatePush(
+  context: Context,
+  app: App,
+  body: Record<string, unknown>,
+  requestId: string,
+): Promise<Prepared> {
   const common = readCommon(body)
   const scale = app.compat.templatePriority === '123' ? priorityScales.plain : priorityScales.template
   const priority = readPriority(body['priority'], scale)
@@ -54,20 +97,20 @@ export async function pushTemplateMessage(
   const said = readContents(context, app, 'templateCode', rendered)
   const msgType = readMsgType(body['msgType'], template.msgType, context.config.MSG_TYPES)
   const pinned = { templateCode: template.code, templateVersion: template.version }
-  return carryOut(context, app, body, around, { ...common, ...pinned, priority, msgType }, said)
+  return prepare(context, app, body, requestId, { ...common, ...pinned, priority, msgType }, said)
 }
 
 type Said = { channel: OpenChannel; content: unknown }[]
 type Read = CommonInput & { priority: number; msgType: string; templateCode?: string; templateVersion?: number }
 
-async function carryOut(
+async function prepare(
   context: Context,
   app: App,
   body: Record<string, unknown>,
-  around: Around,
+  requestId: string,
   read: Read,
   said: Said,
-): Promise<Accepted> {
+): Promise<Prepared> {
   const dueAt = readSendTime(body['sendTime'], context.config.TIME_ZONE)
   const expiresAt = readExpiresAt(body['expiresAt'], context.config.TIME_ZONE, dueAt)
   const warnings: string[] = []
@@ -97,9 +140,9 @@ async function carryOut(
     dueAt,
     expiresAt,
     contents: spoken.map(({ channel, content }) => ({ channelId: channel.id, kind: channel.kind, content })),
-    requestId: around.requestId,
+    requestId,
   }
-  return accept(context, push, chunk.isLast ? chunk : undefined, warnings, around.idempotency)
+  return { push, audience, chunk, warnings }
 }
 
 /** `channelData`: at least one channel, each with an object. */

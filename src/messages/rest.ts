@@ -2,6 +2,7 @@
 import type { RestCall, RestDone } from '../rest.ts'
 import type { Accepted } from './accept.ts'
 import { readNamed, readRecall, readUsers } from './input.ts'
+import { previewAnswer, previewPush } from './preview.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 import { markRead } from './read.ts'
 import { recallAnswer } from './recall.ts'
@@ -19,6 +20,22 @@ export const messageCalls: RestCall[] = [
     path: '/api/openApi/message/push/template',
     rule: 'app',
     act: async (context, app, input, around) => done(await pushTemplateMessage(context, app, input, around)),
+  },
+  {
+    method: 'POST',
+    path: '/api/openApi/message/preview/channel',
+    rule: { grant: 'preview' },
+    act: async (context, app, input, { requestId }) => ({
+      data: previewAnswer(await previewPush(context, app, 'channel', input, requestId)),
+    }),
+  },
+  {
+    method: 'POST',
+    path: '/api/openApi/message/preview/template',
+    rule: { grant: 'preview' },
+    act: async (context, app, input, { requestId }) => ({
+      data: previewAnswer(await previewPush(context, app, 'template', input, requestId)),
+    }),
   },
   {
     method: 'GET',

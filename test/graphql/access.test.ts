@@ -66,7 +66,7 @@ describe.each(stores)('who may ask for what, on $name', (store) => {
   }
   beforeAll(async () => {
     posthouse = await run(store)
-    const app = await makeApp('app-a', ['channel:*', 'recall', 'token'])
+    const app = await makeApp('app-a', ['channel:*', 'preview', 'recall', 'token'])
     bearers = { app, user: await posthouse.token('USER001'), admin: posthouse.adminKey }
   })
   afterAll(() => posthouse.stop())

@@ -166,7 +166,7 @@ describe.each(stores)('pushing and following messages over GraphQL, on $name', (
     const app = {
       id: APP,
       name: '示范',
-      grants: ['channel:*', 'broadcast:1002', 'recall', 'token'],
+      grants: ['channel:*', 'broadcast:1002', 'preview', 'recall', 'token'],
       legacyFrom: ['127.0.0.1/32'],
     }
     await saveApp(posthouse.context.db, { ...app, compat: { templatePriority: '123' } })

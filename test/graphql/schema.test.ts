@@ -48,6 +48,7 @@ describe('the schema', () => {
   it('pages every list that can grow: lists are edges, or bounded by what they belong to', () => {
     const bounded = [
       'MessageChannel',
+      'PreviewChannel',
       'QueueLane',
       'DeliveryFinding',
       'DeliveryEvent',

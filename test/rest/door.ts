@@ -10,7 +10,7 @@ export const TEMPLATE = '/api/openApi/message/push/template'
 /** A further app with a bearer key; `headers` carry it. It may use every channel unless told otherwise. */
 export async function makeApp({ context }: Running, row: Partial<AppRow> = {}) {
   const id = row.id ?? `app${randomBytes(6).toString('hex')}`
-  await saveApp(context.db, { name: id, grants: ['channel:*', 'broadcast:1002', 'recall'], ...row, id })
+  await saveApp(context.db, { name: id, grants: ['channel:*', 'broadcast:1002', 'preview', 'recall'], ...row, id })
   const [keyId, secret] = [randomBytes(8).toString('hex'), randomBytes(24).toString('hex')]
   await putKey(context.db, { keyId, appId: id, secretSha256: sha256(secret) })
   const key = bearerKey(keyId, secret)

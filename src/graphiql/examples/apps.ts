@@ -68,10 +68,19 @@ export const appsExamples: Example[] = [
       perSecond
       burst
     }
+    guard {
+      recipients
+      smsSegmentsPerDay
+    }
   }
 }`,
     variables: {
-      input: { id: '102343444', name: '示范业务系统', rateLimit: { perSecond: 100, burst: 200 } },
+      input: {
+        id: '102343444',
+        name: '示范业务系统',
+        rateLimit: { perSecond: 100, burst: 200 },
+        guard: { recipients: 5000, smsSegmentsPerDay: 20000 },
+      },
     },
   },
   {

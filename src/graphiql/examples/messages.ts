@@ -30,6 +30,40 @@ export const messagesExamples: Example[] = [
 }`,
   },
   {
+    title: '先看后推：会发给谁、说什么 · Look before pushing: whom it reaches, what it says',
+    viewer: 'app',
+    query: `query LookBeforePushing($input: PreviewPushInput!) {
+  previewPush(input: $input) {
+    recipients
+    names
+    unresolved
+    channels {
+      channelId
+      reachable
+      withoutAddress
+      segments
+      content
+    }
+    smsSegments
+    warnings
+    needsConfirmation
+    confirmation
+  }
+}`,
+    variables: {
+      input: {
+        template: {
+          receiver: { specified: { depts: ['DEPT001'] } },
+          templateCode: 'MSG1001',
+          variables: [
+            { name: 'code', value: 'Medical1001' },
+            { name: 'name', value: '患者001' },
+          ],
+        },
+      },
+    },
+  },
+  {
     title: '按模板推送 · Push by template',
     viewer: 'app',
     query: `mutation PushByTemplate($variables: [TemplateVariable!]!) {

@@ -1,0 +1,96 @@
+/** Looking at a push before it is one, in GraphQL. */
+import { findApp, type App } from '../apps/apps.ts'
+import { checkText } from '../check.ts'
+import { badInput, Refusal } from '../errors.ts'
+import { builder, type GraphqlContext } from '../graphql/builder.ts'
+import { ChannelKind } from './graphql.ts'
+import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
+import { previewPush, type Preview } from './preview.ts'
+
+const PreviewChannel = builder.objectRef<Preview['channels'][number]>('PreviewChannel').implement({
+  description: 'What a push would come to on one channel.',
+  fields: (t) => ({
+    channelId: t.exposeString('channelId', { description: "The channel's id, e.g. `1002`." }),
+    kind: t.expose('kind', { type: ChannelKind, description: 'What the channel carries.' }),
+    reachable: t.exposeInt('reachable', {
+      description: 'Recipients with an address there; 1 for the post into a group chat.',
+    }),
+    withoutAddress: t.exposeInt('withoutAddress', {
+      description: 'People who have no address there, and accounts that mean nobody.',
+    }),
+    content: t.expose('content', { type: 'JSON', description: 'What it would say: rendered and sanitised.' }),
+    segments: t.exposeInt('segments', {
+      nullable: true,
+      description:
+        'Segments of one SMS: 70 characters alone or 67 of several, 160 or 153 in the GSM alphabet. Null: it is no SMS.',
+    }),
+  }),
+})
+
+const PushPreview = builder.objectRef<Preview>('PushPreview').implement({
+  description: 'What a push would come to. Nothing was sent.',
+  fields: (t) => ({
+    recipients: t.exposeInt('recipients', { description: 'People and bare addresses it would reach, each once.' }),
+    names: t.exposeStringList('names', { description: 'The first ten of them, in the order of their codes.' }),
+    unresolved: t.expose('unresolved', { type: 'JSON', description: 'Codes and accounts that mean nobody, by list.' }),
+    channels: t.expose('channels', { type: [PreviewChannel], description: 'Channel by channel.' }),
+    smsSegments: t.exposeInt('smsSegments', { description: 'SMS segments that all of it comes to.' }),
+    warnings: t.exposeStringList('warnings', { description: 'What the push would warn of.' }),
+    needsConfirmation: t.stringList({
+      description: "Why the app's guard wants the confirmation; empty: it wants none.",
+      resolve: ({ needs }) => needs.map(({ en }) => en),
+    }),
+    confirmation: t.string({
+      description: 'Send it with the same push, unchanged, within 15 minutes; it is good once.',
+      resolve: ({ confirmation }) => confirmation.token,
+    }),
+    confirmationExpiresAt: t.field({
+      type: 'DateTime',
+      description: 'Until when it is good.',
+      resolve: ({ confirmation }) => confirmation.expiresAt,
+    }),
+  }),
+})
+
+const PreviewPushInput = builder.inputType('PreviewPushInput', {
+  description: 'The push to look at: exactly one of the two.',
+  isOneOf: true,
+  fields: (t) => ({
+    channel: t.field({ type: PushChannelMessageInput, description: 'As for `pushChannelMessage`.' }),
+    template: t.field({ type: PushTemplateMessageInput, description: 'As for `pushTemplateMessage`.' }),
+  }),
+})
+
+builder.queryField('previewPush', (t) =>
+  t.field({
+    type: PushPreview,
+    authScopes: { app: true, admin: true },
+    description:
+      'Looks at a push before it is one: whom it reaches, what it says, what it needs. Sends nothing, and refuses what the push would refuse. An app needs the grant `preview`. The same as `POST /api/openApi/message/preview/…`.',
+    args: {
+      input: t.arg({ type: PreviewPushInput, required: true, description: 'The push.' }),
+      appId: t.arg.string({ description: 'For the admin, who must name the app that would push. An app is itself.' }),
+    },
+    resolve: async (_root, { input, appId }, context) => {
+      checkText({ input, appId })
+      const app = await pusher(context, appId)
+      const { channel, template } = input
+      return channel
+        ? previewPush(context.posthouse, app, 'channel', documentedBody(channel), context.requestId)
+        : previewPush(context.posthouse, app, 'template', documentedBody(template ?? {}, app), context.requestId)
+    },
+  }),
+)
+
+/** The app that would push. The admin may look as any app, whatever it may do itself. */
+async function pusher({ viewer, posthouse }: GraphqlContext, appId: string | null | undefined): Promise<App> {
+  if (viewer.kind === 'app') {
+    if (appId == null || appId === viewer.app.id) return viewer.app
+    throw badInput('appId', '只能是自己的 appId', 'must be your own, or left out')
+  }
+  if (appId == null) throw badInput('appId', '管理员必填', 'is required of the admin')
+  const app = await findApp(posthouse.db, appId)
+  if (app === undefined)
+    throw new Refusal('NOT_FOUND', { path: 'appId', zh: `没有应用 ${appId}`, en: `there is no app ${appId}` })
+  return { ...app, grants: [...app.grants, 'preview'] }
+}

@@ -1,0 +1,82 @@
+/** A push that is only looked at: whom it would reach, what it would say, what it would need. Sends and stores nothing. */
+import type { App } from '../apps/apps.ts'
+import { enforceGrant } from '../apps/grants.ts'
+import { admitPush } from '../apps/rate.ts'
+import type { Context } from '../context.ts'
+import { everyone, specified } from '../directory/audience.ts'
+import { people } from '../directory/directory.ts'
+import { makeConfirmation, type Confirmation } from './confirmation.ts'
+import { reasonsFor } from './guard.ts'
+import { prepareChannelPush, prepareTemplatePush, type Prepared } from './push.ts'
+import { reachOf, smsSegments, type ChannelReach } from './reach.ts'
+
+/** So many of those it reaches are named. */
+const NAMES = 10
+
+export type Preview = {
+  recipients: number
+  /** The first of them, in the order of their codes. */
+  names: string[]
+  unresolved: Record<string, string[]>
+  channels: (ChannelReach & { content: unknown })[]
+  /** SMS segments that all of it comes to. */
+  smsSegments: number
+  warnings: string[]
+  /** Why the app's guard wants a confirmation; empty: it wants none. */
+  needs: { zh: string; en: string }[]
+  confirmation: Confirmation
+}
+
+const prepares = { channel: prepareChannelPush, template: prepareTemplatePush }
+
+/**
+ * Looks at what this body would come to as a push of this app. Refuses exactly what the push would refuse, except that a
+ * confirmation it may need is what this gives. Counts as a push against the app's rate.
+ */
+export async function previewPush(
+  context: Context,
+  app: App,
+  form: 'channel' | 'template',
+  body: Record<string, unknown>,
+  requestId: string,
+): Promise<Preview> {
+  enforceGrant(app, 'preview')
+  await admitPush(context.store, app)
+  const prepared = await prepares[form](context, app, body, requestId)
+  const { push, warnings } = prepared
+  const reach = await reachOf(context, prepared)
+  const contents = new Map(push.contents.map(({ channelId, content }) => [channelId, content]))
+  return {
+    recipients: reach.recipients,
+    names: await firstNames(context, prepared),
+    unresolved: push.unresolved,
+    channels: reach.channels.map((one) => ({ ...one, content: contents.get(one.channelId) })),
+    smsSegments: smsSegments(reach),
+    warnings,
+    needs: await reasonsFor(context, app, prepared, reach),
+    confirmation: await makeConfirmation(context, app.id, body, reach.recipients),
+  }
+}
+
+/** The same in the words of a documented call. */
+export function previewAnswer(preview: Preview): Record<string, unknown> {
+  const { needs, confirmation, ...told } = preview
+  return {
+    ...told,
+    needsConfirmation: needs.map(({ zh }) => zh),
+    confirmation: confirmation.token,
+    confirmationExpiresAt: confirmation.expiresAt.toISOString(),
+  }
+}
+
+async function firstNames({ db }: Context, { audience, chunk }: Prepared): Promise<string[]> {
+  const page = { after: '', limit: NAMES }
+  const { receiverType, receiver, deptIncludesDescendants: descendants } = audience
+  if (receiverType === 'all') return (await everyone(db, page)).map(({ name }) => name)
+  if (receiverType === 'specified')
+    return (await specified(db, receiver, { ...page, descendants })).map(({ name }) => name)
+  // Of accounts the first stretch names more than enough; bare addresses are nobody's.
+  const codes = [...new Set([...chunk.people, ...chunk.deliveries.flatMap(({ userCode }) => userCode ?? [])])]
+  const known = await people(db, codes.toSorted().slice(0, NAMES))
+  return [...known.values()].map(({ name }) => name)
+}
