@@ -18,7 +18,7 @@ import { publishedTemplate, saveTemplate } from '../src/templates/templates.ts'
 import { stores } from './kit/stores.ts'
 
 const ALL = { after: '', limit: 1000 }
-const APP = { grants: ['channel:*', 'broadcast:1002', 'recall', 'token'] }
+const APP = { grants: ['channel:*', 'broadcast:1002', 'preview', 'recall', 'token'] }
 /** The receiver of the document's first sample. */
 const DOCUMENTED = {
   user: ['USER001', 'USER002'],
