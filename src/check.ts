@@ -10,11 +10,20 @@ type Words = { zh: string; en: string }
 
 /** Reads `value`, or refuses with BAD_INPUT at `path` and below. */
 export function check<Out>(schema: z.ZodType<Out>, value: unknown, path: string): Out {
+  const { data, wrong } = look(schema, value)
+  if (wrong === undefined) return data
+  throw badInput([path, wrong.path].filter(Boolean).join('.'), wrong.zh, wrong.en)
+}
+
+/** Reads `value`, or says the first thing that is wrong with it and where. */
+export function look<Out>(
+  schema: z.ZodType<Out>,
+  value: unknown,
+): { data: Out; wrong?: undefined } | { data?: undefined; wrong: Words & { path: string } } {
   const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return result.data
+  if (result.success) return { data: result.data }
   const issue = result.error.issues[0] as Issue
-  const { zh, en } = describe(issue)
-  throw badInput([path, ...issue.path.map(String)].filter(Boolean).join('.'), zh, en)
+  return { wrong: { path: issue.path.map(String).join('.'), ...describe(issue) } }
 }
 
 /** A rule of ours inside a zod schema: `z.string().refine(isPhone, rule('不是手机号', 'is not a phone number'))`. */

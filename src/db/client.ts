@@ -16,6 +16,8 @@ export type Driver = {
   kind: 'pglite' | 'postgres'
   /** Runs one statement; it is a transaction by itself. `all`: rows as arrays, `execute`: rows as objects. */
   run(text: string, params: unknown[], mode: 'all' | 'execute'): Promise<{ rows: Rows }>
+  /** The same for the few statements over thousands of rows: it may take a minute, where `run` gives up within seconds. */
+  runPatiently: Driver['run']
   /** Runs `act` while no other node runs one, for migrations. `script` runs several statements as one transaction. */
   exclusively(act: (script: (text: string) => Promise<void>) => Promise<void>): Promise<void>
   /** Sends a text of at most 8,000 bytes to every node that listens, this one included. Never waits for a commit. */
@@ -28,6 +30,8 @@ export type Driver = {
 export type Store = Driver & {
   /** The typed handle. Every write is one statement: `transaction` does not exist here, by design (docs/decisions/0002). */
   db: Db
+  /** The same for the few statements over thousands of rows: see `runPatiently`. */
+  patient: Db
 }
 
 export type Db = PgRemoteDatabase
@@ -43,8 +47,9 @@ export async function openStore(where: {
     where.databaseUrl === undefined
       ? await openPglite(where.dataDir)
       : await openPostgres(where.databaseUrl, where.onNews ?? (() => {}))
-  const db = drizzle((text, params, mode) => driver.run(text, params, mode as 'all' | 'execute'))
-  return { ...driver, db: unwrapping(db) }
+  const over = (run: Driver['run']) =>
+    unwrapping(drizzle((text, params, mode) => run(text, params, mode as 'all' | 'execute')))
+  return { ...driver, db: over(driver.run), patient: over(driver.runPatiently) }
 }
 
 /**

@@ -8,6 +8,11 @@ export const CONNECTIONS = 10
 const STATEMENT_TIMEOUT_MS = 2_000
 /** Past this the peer is taken for dead (half-open): callers are to have an answer within 3 s. */
 const DEADLINE_MS = 2_300
+/** How many statements at once, when the server gives up on one, and when it is taken for dead. */
+export type Pace = { connections: number; statementMs: number; deadlineMs: number }
+const QUICK: Pace = { connections: CONNECTIONS, statementMs: STATEMENT_TIMEOUT_MS, deadlineMs: DEADLINE_MS }
+/** For the few statements over thousands of rows, whose callers have come to wait; apart, so that they hold up nobody else. */
+export const PATIENT: Pace = { connections: 2, statementMs: 60_000, deadlineMs: 62_000 }
 /** By these the server says that it is not there for us now, SQLSTATE class or code: no connection, no entry, no room. */
 const AWAY = /^(08|28|3D|53|57P0|58|25006)/
 /** What the library throws when it is used wrongly. Anything else without an SQLSTATE came from a connection. */
@@ -29,8 +34,8 @@ export type Generation = {
 }
 
 /** Begins one; it connects with its first statements. `onLost` runs at once when it is retired. */
-export function begin(url: string, onLost: (why: string) => void): Generation {
-  const client = connect(url, { max: CONNECTIONS, statementTimeoutMs: STATEMENT_TIMEOUT_MS })
+export function begin(url: string, onLost: (why: string) => void, pace: Pace = QUICK): Generation {
+  const client = connect(url, { max: pace.connections, statementTimeoutMs: pace.statementMs })
   const inFlight = new Set<(error: Error) => void>()
   let retiredFor: string | undefined
 
@@ -46,7 +51,7 @@ export function begin(url: string, onLost: (why: string) => void): Generation {
     if (retiredFor !== undefined) return Promise.reject(unavailable(retiredFor))
     const { promise, resolve, reject } = Promise.withResolvers<Rows>()
     inFlight.add(reject)
-    const deadline = setTimeout(() => retire(`no answer within ${DEADLINE_MS} ms`), DEADLINE_MS)
+    const deadline = setTimeout(() => retire(`no answer within ${pace.deadlineMs} ms`), pace.deadlineMs)
     const pending = client.sql.unsafe(text, params as never[], { prepare: true })
     const rows: PromiseLike<unknown> = mode === 'all' ? pending.values() : pending
     rows.then(

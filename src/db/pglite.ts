@@ -28,12 +28,15 @@ export async function openPglite(dataDir: string | undefined): Promise<Driver> {
   try {
     const pglite = dataDir === undefined ? await open() : await openIn(join(dataDir, 'pglite'))
     await pglite.exec(`set time zone 'UTC'; set random_page_cost = ${RANDOM_PAGE_COST}`)
+    const run: Driver['run'] = async (text, params, mode) => {
+      const { rows } = await pglite.query(text, params, { rowMode: mode === 'all' ? 'array' : 'object' })
+      return { rows: rows as Rows }
+    }
     return {
       kind: 'pglite',
-      async run(text, params, mode) {
-        const { rows } = await pglite.query(text, params, { rowMode: mode === 'all' ? 'array' : 'object' })
-        return { rows: rows as Rows }
-      },
+      run,
+      // It gives up on nothing.
+      runPatiently: run,
       // One process, one connection: nobody to exclude, and no other node to hear a hint.
       async exclusively(act) {
         await act(async (text) => void (await pglite.exec(text)))

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Driver } from './client.ts'
+import type { Driver, Rows } from './client.ts'
 import { connect } from './connect.ts'
-import { begin, CONNECTIONS, unavailable, wordsOf, type DatabaseError, type Generation } from './generation.ts'
+import { begin, CONNECTIONS, PATIENT, unavailable, wordsOf, type DatabaseError, type Generation } from './generation.ts'
 import { waitingLine } from './line.ts'
 import { listen } from './listener.ts'
 
@@ -22,6 +22,7 @@ const MIGRATION_LOCK = 7_302_119
 export async function openPostgres(url: string, onNews: (what: string) => void): Promise<Driver> {
   const line = waitingLine(CONNECTIONS)
   let current: Generation | undefined
+  let patient: Generation | undefined
   let isClosed = false
 
   /** The next generation, once it has answered. */
@@ -61,19 +62,21 @@ export async function openPostgres(url: string, onNews: (what: string) => void):
     async run(text, params, mode) {
       const leave = await line.enter()
       try {
-        for (let tries = 1; ; tries++) {
+        return await runAgain(() => {
           if (current === undefined) throw unavailable('away')
-          try {
-            return { rows: await current.run(text, params, mode) }
-          } catch (error) {
-            const again = RUN_AGAIN.has((error as DatabaseError).code ?? '') && tries < RUN_AGAIN_AT_MOST
-            if (!again) throw error
-          }
-        }
+          return current.run(text, params, mode)
+        })
       } finally {
         leave()
       }
     },
+    // Connects when it is first wanted, and anew after a fault; nothing of it stands in the line of the others.
+    runPatiently: (text, params, mode) =>
+      runAgain(() => {
+        if (isClosed) throw unavailable('closed')
+        if (patient === undefined || patient.isRetired()) patient = begin(url, () => {}, PATIENT)
+        return patient.run(text, params, mode)
+      }),
     async exclusively(act) {
       const client = connect(url, { max: 1, statementTimeoutMs: 0 })
       try {
@@ -97,10 +100,22 @@ export async function openPostgres(url: string, onNews: (what: string) => void):
     listen: (onPayload, onGap) => listen(url, { onPayload, onGap, onNews }),
     async close() {
       isClosed = true
-      await current?.close()
+      await Promise.all([current?.close(), patient?.close()])
     },
   }
   return driver
+}
+
+/** Runs what was rolled back whole, for others' sake, once or twice more. */
+async function runAgain(run: () => Promise<Rows>): Promise<{ rows: Rows }> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return { rows: await run() }
+    } catch (error) {
+      const again = RUN_AGAIN.has((error as DatabaseError).code ?? '') && tries < RUN_AGAIN_AT_MOST
+      if (!again) throw error
+    }
+  }
 }
 
 /** Why a start is not possible, with what to do. The address is shown without its password. */

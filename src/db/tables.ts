@@ -27,6 +27,15 @@ const time = (name: string) => timestamp(name, { withTimezone: true })
 /** Text that sorts by its bytes: the same on every database, and compared several times as fast as in a language's order. */
 const inByteOrder = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 const createdAt = () => time('created_at').notNull().defaultNow()
+/** What those who provision users and groups from elsewhere need to know of each. */
+const provisioned = () => ({
+  /** Its id at an identity provider; nobody else of the kind has the same. */
+  externalId: text('external_id'),
+  /** When anything about it changed, a user's memberships included. */
+  changedAt: time('changed_at').notNull().defaultNow(),
+  /** Set while it is disabled because a sync did not find it: the next one that does enables it again. */
+  vanishedAt: time('vanished_at'),
+})
 
 // ── Who asks. Writer: apps ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,10 +122,14 @@ export const users = pgTable(
     /** IANA, e.g. `Asia/Shanghai`. Null: TIME_ZONE. */
     timeZone: text('time_zone'),
     enabled: boolean('enabled').notNull().default(true),
+    ...provisioned(),
     createdAt: createdAt(),
   },
   (t) => [
     index('users_phone').on(t.phone),
+    uniqueIndex('users_external')
+      .on(t.externalId)
+      .where(sql`external_id is not null`),
     // What everybody is paged by: byte order, the same on every database.
     index('users_page')
       .on(sql`code collate "C"`)
@@ -124,22 +137,55 @@ export const users = pgTable(
   ],
 )
 
-/** Groups are what a receiver can name instead of people: depts (a tree), posts and roles. */
-export const departments = pgTable('departments', {
-  code: text('code').primaryKey(),
-  name: text('name').notNull(),
-  parentCode: text('parent_code'),
-})
+/**
+ * Groups are what a receiver can name instead of people: depts (a tree), posts and roles. A disabled one reaches nobody, nor
+ * does what is below it by its name. They are never removed, so that what named one once still means it.
+ */
+export const departments = pgTable(
+  'departments',
+  {
+    code: text('code').primaryKey(),
+    name: text('name').notNull(),
+    parentCode: text('parent_code'),
+    enabled: boolean('enabled').notNull().default(true),
+    ...provisioned(),
+  },
+  (t) => [
+    uniqueIndex('departments_external')
+      .on(t.externalId)
+      .where(sql`external_id is not null`),
+  ],
+)
 
-export const posts = pgTable('posts', {
-  code: text('code').primaryKey(),
-  name: text('name').notNull(),
-})
+export const posts = pgTable(
+  'posts',
+  {
+    code: text('code').primaryKey(),
+    name: text('name').notNull(),
+    enabled: boolean('enabled').notNull().default(true),
+    ...provisioned(),
+  },
+  (t) => [
+    uniqueIndex('posts_external')
+      .on(t.externalId)
+      .where(sql`external_id is not null`),
+  ],
+)
 
-export const roles = pgTable('roles', {
-  code: text('code').primaryKey(),
-  name: text('name').notNull(),
-})
+export const roles = pgTable(
+  'roles',
+  {
+    code: text('code').primaryKey(),
+    name: text('name').notNull(),
+    enabled: boolean('enabled').notNull().default(true),
+    ...provisioned(),
+  },
+  (t) => [
+    uniqueIndex('roles_external')
+      .on(t.externalId)
+      .where(sql`external_id is not null`),
+  ],
+)
 
 export const memberships = pgTable(
   'memberships',
@@ -154,6 +200,60 @@ export const memberships = pgTable(
 )
 
 export type GroupKind = 'dept' | 'post' | 'role'
+
+/**
+ * A full sync, or the import of a file. States: `open` takes batches; `finishing` takes none, while what was not named is
+ * disabled; `finished`, `abandoned` and `failed` are final. At most one full sync is not.
+ */
+export const directoryRuns = pgTable(
+  'directory_runs',
+  {
+    id: text('id').primaryKey(),
+    state: text('state').$type<DirectoryRunState>().notNull(),
+    /** What is missing at the end is disabled. */
+    isFull: boolean('is_full').notNull(),
+    /** `user`, `dept`, `post`, `role`: what it names. */
+    covers: jsonb('covers').$type<DirectoryKind[]>().notNull(),
+    batches: integer('batches').notNull().default(0),
+    created: integer('created').notNull().default(0),
+    changed: integer('changed').notNull().default(0),
+    unchanged: integer('unchanged').notNull().default(0),
+    refused: integer('refused').notNull().default(0),
+    disabled: integer('disabled').notNull().default(0),
+    /** The first 1,000 of what was wrong. */
+    problems: jsonb('problems').$type<RowProblem[]>().notNull().default([]),
+    /** Of a file: bytes read so far, and in all. */
+    bytesRead: bigint('bytes_read', { mode: 'number' }).notNull().default(0),
+    bytes: bigint('bytes', { mode: 'number' }),
+    /** Why it failed. */
+    failure: text('failure'),
+    startedAt: time('started_at').notNull().defaultNow(),
+    touchedAt: time('touched_at').notNull().defaultNow(),
+    finishedAt: time('finished_at'),
+  },
+  (t) => [
+    uniqueIndex('directory_runs_open')
+      .on(t.isFull)
+      .where(sql`is_full and state in ('open', 'finishing')`),
+    index('directory_runs_started').on(t.startedAt.desc().nullsFirst(), t.id),
+  ],
+)
+
+export type DirectoryRunState = 'open' | 'finishing' | 'finished' | 'abandoned' | 'failed'
+export type DirectoryKind = 'user' | GroupKind
+/** What a row was refused for, or warned of. `line`: counted from 1, of a file its line. */
+export type RowProblem = { line: number; code: string; isRefused: boolean; path: string; zh: string; en: string }
+
+/** Whom an unfinished sync has named. Emptied of it when it ends. */
+export const directoryNamed = pgTable(
+  'directory_named',
+  {
+    runId: text('run_id').notNull(),
+    kind: text('kind').$type<DirectoryKind>().notNull(),
+    code: text('code').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.kind, t.code] })],
+)
 
 // ── What can be said. Writer: templates ─────────────────────────────────────────────────────────────────────────────
 

@@ -1,5 +1,6 @@
 /**
- * Reads whom a receiver means: the people of today's roster. Codes are compared exactly. Everything that pages does so
+ * Reads whom a receiver means: the people of today's roster. A disabled group reaches nobody, and a disabled dept is not
+ * gone through to what is below it. Codes are compared exactly. Everything that pages does so
  * by user code in byte order (`collate "C"`), so that a cursor means the same on every database.
  */
 import { sql, type SQL } from 'drizzle-orm'
@@ -137,16 +138,20 @@ function reached(lists: readonly List[], codes: (list: List) => SQL, descendants
     user: () => sql`select code from users where code = any(${codes('user')})`,
     dept: () =>
       sql`select user_code from memberships where kind = 'dept' and group_code = any(array(select code from reached_dept))`,
-    post: () => sql`select user_code from memberships where kind = 'post' and group_code = any(${codes('post')})`,
-    role: () => sql`select user_code from memberships where kind = 'role' and group_code = any(${codes('role')})`,
+    post: () => sql`
+      select user_code from memberships
+      where kind = 'post' and group_code = any(array(select code from posts where enabled and code = any(${codes('post')})))`,
+    role: () => sql`
+      select user_code from memberships
+      where kind = 'role' and group_code = any(array(select code from roles where enabled and code = any(${codes('role')})))`,
   }
   const reachedDept = sql`
     reached_dept as (
-      select code from departments where code = any(${codes('dept')})
+      select code from departments where enabled and code = any(${codes('dept')})
       union -- without "all": a dept met again ends there, so a cycle in the tree does too
       select departments.code
       from departments join reached_dept on departments.parent_code = reached_dept.code
-      where ${descendants}
+      where departments.enabled and ${descendants}
     ),`
   // Nothing is looked for in groups that nobody named.
   const named = lists.length === 0 ? [sql`select code from users where false`] : lists.map((list) => branches[list]())
@@ -158,7 +163,7 @@ function reached(lists: readonly List[], codes: (list: List) => SQL, descendants
     )`
 }
 
-/** The codes that name nothing, by list (`{}`: none). A disabled user counts as unknown, an empty group does not. */
+/** The codes that name nothing, by list (`{}`: none). What is disabled counts as unknown, an empty group does not. */
 export async function unknownCodes(db: Db, receiver: Receiver): Promise<Record<string, string[]>> {
   const { user = [], dept = [], post = [], role = [] } = receiver
   const rows = await query<{ list: string; code: string }>(
@@ -166,11 +171,11 @@ export async function unknownCodes(db: Db, receiver: Receiver): Promise<Record<s
     sql`
     select 'user' as list, code from users where code = any(${texts(user)}) and enabled
     union all
-    select 'dept', code from departments where code = any(${texts(dept)})
+    select 'dept', code from departments where code = any(${texts(dept)}) and enabled
     union all
-    select 'post', code from posts where code = any(${texts(post)})
+    select 'post', code from posts where code = any(${texts(post)}) and enabled
     union all
-    select 'role', code from roles where code = any(${texts(role)})`,
+    select 'role', code from roles where code = any(${texts(role)}) and enabled`,
   )
   const known: Record<string, Set<string>> = { user: new Set(), dept: new Set(), post: new Set(), role: new Set() }
   for (const { list, code } of rows) known[list]?.add(code)

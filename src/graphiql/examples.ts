@@ -2,6 +2,7 @@
 import { appsExamples } from './examples/apps.ts'
 import { auditExamples } from './examples/audit.ts'
 import { deliveryExamples } from './examples/delivery.ts'
+import { directoryExamples } from './examples/directory.ts'
 import { inboxExamples } from './examples/inbox.ts'
 import { messagesExamples } from './examples/messages.ts'
 
@@ -28,6 +29,7 @@ export const exampleAreas: ExampleArea[] = [
   { name: '收件箱 Inbox', inTabs: true, examples: inboxExamples },
   { name: '投递 Deliveries', inTabs: true, examples: deliveryExamples },
   { name: '应用 Apps', inTabs: false, examples: appsExamples },
+  { name: '通讯录 Directory', inTabs: false, examples: directoryExamples },
   { name: '审计 Audit', inTabs: false, examples: auditExamples },
 ]
 

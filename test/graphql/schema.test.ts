@@ -60,6 +60,8 @@ describe('the schema', () => {
       // As many as there are apps, or configured types, with something unread.
       'InboxAppCounts',
       'InboxTypeCounts',
+      // As many as the rows of one call, or a thousand of a run.
+      'RowProblem',
       'String',
     ]
     // At most twenty; twenty; at most a thousand.
