@@ -82,6 +82,16 @@ export const settings = {
     default: 'notice,reminder',
     about: 'The message types that a push may name, separated by commas. The document knows notice and reminder.',
   },
+  SYNC_GUARD_PERCENT: {
+    read: z
+      .string()
+      .regex(/^\d{1,3}$/, 'is not a share in per cent (0–100)')
+      .transform(Number)
+      .refine((percent) => percent <= 100, 'is not a share in per cent (0–100)'),
+    default: '10',
+    about:
+      'A full sync of the directory that would disable a larger share of the enabled users, or of the groups of one kind, is refused unless it is confirmed. In per cent.',
+  },
   LOG_LEVEL: {
     read: z.enum(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

@@ -1,4 +1,7 @@
-/** Starts Posthouse: reads the settings, opens the store, starts worker and doors; on a signal, all of it in reverse. */
+/**
+ * Starts Posthouse: reads the settings, opens the store, starts worker and doors; on a signal, all of it in reverse. With
+ * arguments it does what they say instead (command-line.ts).
+ */
 import { existsSync } from 'node:fs'
 import { loadFaster } from './load-faster.ts'
 
@@ -12,6 +15,12 @@ const { config, mistakes } = loadConfig(process.env)
 if (config === undefined) giveUp(mistakes.map((mistake) => `\n  - ${mistake}`).join(''))
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
+const [act, ...more] = process.argv.slice(2)
+if (act !== undefined) {
+  const { commandLine } = await import('./command-line.ts')
+  const code = await commandLine(config, [act, ...more], say).catch((error: Error) => giveUp(` ${error.message}`))
+  process.exit(code)
+}
 try {
   const { start } = await import('./start.ts')
   let isStopping = false

@@ -5,7 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { authenticate } from './apps/authenticate.ts'
 import type { Context } from './context.ts'
 import { answers } from './db/client.ts'
+import { byOf, OPERATOR, readOperator } from './audit/audit.ts'
 import { callback } from './delivery/callbacks.ts'
+import { DIRECTORY_PATH, directoryCall, openImports } from './directory/rest.ts'
 import { Refusal } from './errors.ts'
 import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
@@ -16,6 +18,8 @@ import { schema } from './schema.ts'
 
 /** The largest body of any call. */
 const BODY_LIMIT = 1024 * 1024
+/** The same of what the admin sends: ten thousand rows. */
+const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
 /** How long a client may take over its headers and over a whole request. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
@@ -49,6 +53,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   const page = async () => (await import('./graphiql.ts')).graphiqlPage({ viewers, defaultViewer: 'user' })
   const graphiql = config.isLoopback ? page : undefined
   const yoga = makeYoga(context, schema, ask, graphiql)
+  const imports = openImports()
   let isReady = true
   const startedAt = new WeakMap<ServerResponse, number>()
 
@@ -81,6 +86,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     if (path === '/readyz') return ready(response)
     if (path === '/metrics') return metrics(request, response)
     if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
+    if (path.startsWith(DIRECTORY_PATH)) return directory(request, response, { path, query: searchParams }, requestId)
     await rest(request, response, { path, query: searchParams }, requestId)
   }
 
@@ -106,6 +112,38 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     if (!request.complete) response.setHeader('connection', 'close')
     send(response, status, body)
     logDone('rest', request, response, requestId, { path: target.path, code: body['code'], msgId: body['msgId'] })
+  }
+
+  /** The admin's calls about the directory. Whoever asks is known before any of the body is read. */
+  async function directory(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query }: { path: string; query: URLSearchParams },
+    requestId: string,
+  ): Promise<void> {
+    try {
+      const viewer = await ask(request.headers.authorization)
+      if (viewer.kind !== 'admin') throw new Refusal(viewer.kind === 'nobody' ? 'UNAUTHENTICATED' : 'FORBIDDEN')
+      const operator = readOperator(request.headers[OPERATOR] as string | undefined)
+      const call = {
+        method: request.method ?? '',
+        path: path.slice(DIRECTORY_PATH.length),
+        query,
+        mediaType: (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '',
+        body: () => readBody(request, ADMIN_BODY_LIMIT),
+        stream: request,
+        by: byOf({ viewer, requestId, operator }),
+      }
+      const { status, data } = await directoryCall(context, call, imports)
+      send(response, status, { code: 200, msg: '操作成功', data })
+    } catch (error) {
+      if (!(error instanceof Refusal)) log.error({ err: error, requestId }, 'directory: a bug of ours')
+      const { kind, zh } = error instanceof Refusal ? error : new Refusal('INTERNAL')
+      // What is left of a body that was refused is not read: the connection ends with the answer.
+      if (!request.complete) response.setHeader('connection', 'close')
+      send(response, kind.status, { code: kind.restCode, msg: zh })
+    }
+    logDone('directory', request, response, requestId, { path })
   }
 
   /** A provider's call. Its query may hold a secret, and its body whom it is about: neither is logged. */
@@ -174,6 +212,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       const force = setTimeout(() => server.closeAllConnections(), 1_000)
       await closed
       clearTimeout(force)
+      await imports.close()
       readers.close()
     },
   }
@@ -210,17 +249,18 @@ function requestIdOf(request: IncomingMessage): string {
 
 const callerLeft = () => new Error('the caller left before the whole body was here')
 
-function readBody(request: IncomingMessage): Promise<Uint8Array> {
+function readBody(request: IncomingMessage, limit = BODY_LIMIT): Promise<Uint8Array> {
+  const mib = limit / BODY_LIMIT
   const tooLarge = () =>
-    new Refusal('TOO_LARGE', { path: '(body)', zh: '超过上限 1 MiB', en: 'is over the limit of 1 MiB' })
-  if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) return Promise.reject(tooLarge())
+    new Refusal('TOO_LARGE', { path: '(body)', zh: `超过上限 ${mib} MiB`, en: `is over the limit of ${mib} MiB` })
+  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge())
   // The request's own iterator does the same for much more, which tells at hundreds of pushes a second.
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let bytes = 0
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes <= BODY_LIMIT) return void chunks.push(chunk)
+      if (bytes <= limit) return void chunks.push(chunk)
       request.pause()
       reject(tooLarge())
     })

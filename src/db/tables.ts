@@ -222,9 +222,8 @@ export const directoryRuns = pgTable(
     disabled: integer('disabled').notNull().default(0),
     /** The first 1,000 of what was wrong. */
     problems: jsonb('problems').$type<RowProblem[]>().notNull().default([]),
-    /** Of a file: bytes read so far, and in all. */
-    bytesRead: bigint('bytes_read', { mode: 'number' }).notNull().default(0),
-    bytes: bigint('bytes', { mode: 'number' }),
+    /** How many rows are to come, where that is known. */
+    expected: integer('expected'),
     /** Why it failed. */
     failure: text('failure'),
     startedAt: time('started_at').notNull().defaultNow(),

@@ -4,7 +4,7 @@ import type { DirectoryKind, RowProblem } from '../db/tables.ts'
 import { builder } from '../graphql/builder.ts'
 import { BATCH_ROWS, upsert, type InputOf, type Upserted } from './upsert.ts'
 
-const RowProblemRef = builder.objectRef<RowProblem>('RowProblem').implement({
+export const RowProblemRef = builder.objectRef<RowProblem>('RowProblem').implement({
   description: 'What is wrong with one row, or to be looked at.',
   fields: (t) => ({
     line: t.exposeInt('line', { description: 'Which row, counted from 1; of a file its line.' }),
@@ -94,10 +94,12 @@ function upsertField<Kind extends DirectoryKind>(name: string, kind: Kind, what:
           description: `The ${what}, each once.`,
         }),
         allOrNothing: t.arg.boolean({ description: 'Change nothing if any row is wrong.' }),
+        run: t.arg.string({ description: 'The open sync that they are a batch of; the same batch twice is harmless.' }),
       },
-      resolve: (_root, { rows, allOrNothing }, context) =>
+      resolve: (_root, { rows, allOrNothing, run }, context) =>
         upsert(context.posthouse.store.patient, byOf(context), kind, rows as unknown as InputOf[Kind][], {
           allOrNothing,
+          ...(run == null ? {} : { run }),
         }),
     }),
   )

@@ -36,6 +36,8 @@ export type UpsertHow = {
   lines?: readonly number[]
   /** The open run that they are part of. */
   run?: string
+  /** Rows beside these that cannot be read: they count as refused, and their codes as named. */
+  beforehand?: readonly RowProblem[]
 }
 
 /**
@@ -47,15 +49,16 @@ export async function upsert<Kind extends DirectoryKind>(
   by: By,
   kind: Kind,
   rows: readonly InputOf[Kind][],
-  { allOrNothing, lines, run }: UpsertHow = {},
+  { allOrNothing, lines, run, beforehand = [] }: UpsertHow = {},
 ): Promise<Upserted> {
   if (rows.length > BATCH_ROWS)
     throw badInput('rows', `超过上限 ${BATCH_ROWS} 行，请分批`, `has more than ${BATCH_ROWS} rows: send them in parts`)
   const { checked, problems } = await readRows(kind, rows, lines)
+  problems.push(...beforehand)
   problems.push(...(await problemsTogether(db, kind, checked)))
   problems.sort((one, other) => one.line - other.line)
   const kept = without(checked, problems)
-  const refused = rows.length - kept.length
+  const refused = rows.length + beforehand.length - kept.length
   const nothing = { created: 0, changed: 0, unchanged: 0, refused, isKept: !allOrNothing || refused === 0, problems }
   if (!nothing.isKept || (kept.length === 0 && run === undefined)) return nothing
   // Somebody whose row is wrong is there all the same: a sync must not take him for gone.

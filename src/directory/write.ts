@@ -56,8 +56,8 @@ export async function write(
     sql`
     with run as (${openRun(run)}),
     given as materialized (
-      select value->>'code' as code, value->'set' as set, value->'lists' as lists
-      from jsonb_array_elements(${json(rows)}::jsonb) where exists (select from run)
+      select value->>'code' as code, value->'set' as set, run.unsaid || (value->'lists') as lists
+      from run cross join jsonb_array_elements(${json(rows)}::jsonb)
     ),
     -- Taken in the order of their codes, so that two of these statements cannot deadlock, and as they are now.
     stored as materialized (
@@ -95,10 +95,18 @@ export async function write(
   return found?.isOpen ? { created: found.created, changed: found.changed } : undefined
 }
 
-/** Held until the statement ends: whoever wants to end the run waits for it. */
+/**
+ * Held until the statement ends: whoever wants to end the run waits for it. `unsaid`: what the lists are that a row does not have.
+ * A full run names everybody's groups of the kinds that it covers, so there it is none.
+ */
 function openRun(run: InRun | undefined): SQL {
-  if (run === undefined) return sql`select 1`
-  return sql`select id from directory_runs where id = ${run.id} and state = 'open' for update`
+  if (run === undefined) return sql`select '{}'::jsonb as unsaid`
+  return sql`
+    select id, is_full,
+      case when is_full then '{"dept": [], "post": [], "role": []}'::jsonb - array(
+        select kind from unnest(array['dept', 'post', 'role']) as kind where not covers ? kind
+      ) else '{}'::jsonb end as unsaid
+    from directory_runs where id = ${run.id} and state = 'open' for update`
 }
 
 /** Replaces the memberships of the kinds that a row lists, and says how they stood, where that is something else. */
@@ -118,7 +126,8 @@ const moves = sql`
   ),
   left_ as (
     delete from memberships using moves
-    where memberships.user_code = moves.code and memberships.kind = moves.kind and not moves.groups ? memberships.group_code
+    where memberships.user_code = any(array(select code from moves)) and memberships.user_code = moves.code
+      and memberships.kind = moves.kind and not moves.groups ? memberships.group_code
   ),
   joined as (
     insert into memberships (kind, group_code, user_code)
@@ -138,6 +147,7 @@ function remembering({ named, refused, problems }: InRun, kind: DirectoryKind, k
       insert into directory_named (run_id, kind, code)
       select run.id, ${kind}::text, named.code
       from run cross join jsonb_array_elements_text(${json(named)}::jsonb) as named (code)
+      where run.is_full
       on conflict do nothing
     ),
     told as (

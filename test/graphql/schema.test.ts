@@ -62,6 +62,7 @@ describe('the schema', () => {
       'InboxTypeCounts',
       // As many as the rows of one call, or a thousand of a run.
       'RowProblem',
+      'DirectoryKind',
       'String',
     ]
     // At most twenty; twenty; at most a thousand.

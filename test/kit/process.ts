@@ -10,11 +10,18 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const KEPT = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'SystemRoot']
 
 /** Starts one with these settings and nothing else; it may come to refuse. */
-export function spawnPosthouse(env: Record<string, string>, { cwd }: { cwd?: string } = {}) {
+export function spawnPosthouse(
+  env: Record<string, string>,
+  { cwd, args = [] }: { cwd?: string; args?: string[] } = {},
+) {
   const kept = Object.fromEntries(
     KEPT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   )
-  const child = spawn(process.execPath, [MAIN], { env: { ...kept, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...kept, ...env },
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   const ready = Promise.withResolvers<string>()
   // Whoever starts one to see it refuse does not wait for it.

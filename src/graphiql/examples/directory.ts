@@ -100,4 +100,40 @@ export const directoryExamples: Example[] = [
   }
 }`,
   },
+  {
+    title: '全量同步：开始，再分批 upsert，最后完成 · A full sync: begin, then upserts with its run, then finish',
+    viewer: 'admin',
+    query: `mutation BeginSync($run: String!) {
+  beginSync(run: $run, covers: [USER]) {
+    id
+    state
+    batches
+  }
+}`,
+    variables: { run: 'night-1' },
+  },
+  {
+    title: '完成同步：未出现的将停用 · Finish a sync: what it did not name is disabled',
+    viewer: 'admin',
+    query: `mutation FinishSync($run: String!, $confirm: Boolean) {
+  finishSync(run: $run, confirm: $confirm) {
+    state
+    created
+    changed
+    unchanged
+    disabled
+  }
+}`,
+    variables: { run: 'night-1', confirm: false },
+  },
+  {
+    title: '放弃同步 · Give a sync up',
+    viewer: 'admin',
+    query: `mutation AbandonSync($run: String!) {
+  abandonSync(run: $run) {
+    state
+  }
+}`,
+    variables: { run: 'night-1' },
+  },
 ]
