@@ -24,6 +24,7 @@ export const refusals = {
   METHOD_NOT_ALLOWED: { status: 405, restCode: 400, zh: '请求方法不支持', en: 'Method not allowed' },
   IDEMPOTENCY_CONFLICT: { status: 422, restCode: 400, zh: '参数有误', en: 'Idempotency key reused' },
   CONFIRMATION_REQUIRED: { status: 409, restCode: 400, zh: '需要确认', en: 'Confirmation required' },
+  CONFLICT: { status: 409, restCode: 400, zh: '参数有误', en: 'Changed meanwhile' },
   TOO_LARGE: { status: 413, restCode: 400, zh: '参数有误', en: 'Too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, restCode: 400, zh: '参数有误', en: 'Unsupported media type' },
   RATE_LIMITED: {

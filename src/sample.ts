@@ -8,6 +8,7 @@ import { query, type Store } from './db/client.ts'
 import { putDepartments, putMemberships, putPosts, putRoles, putUsers } from './directory/directory.ts'
 import type { DepartmentRow, GroupRow, MembershipRow, UserRow } from './directory/directory.ts'
 import { publishedTemplate, saveTemplate } from './templates/templates.ts'
+import type { Variable } from './templates/variables.ts'
 
 /** The app of the document's samples. On its own machine it needs nothing but its id. */
 const APP = {
@@ -17,7 +18,8 @@ const APP = {
   legacyFrom: ['127.0.0.1/32', '::1/128'],
 }
 
-const TEMPLATE = {
+/** The document's own, with its English, which previews show. */
+const REPORT = {
   code: 'MSG1001',
   name: '检验报告通知',
   msgType: 'notice',
@@ -36,7 +38,35 @@ const TEMPLATE = {
       content: '<p>您好：</p><p><b>{{ name }}</b>的检验报告（编号 {{ code }}）已审核，请登录系统查看。</p>',
     },
   },
+  locales: {
+    en: {
+      '1002': {
+        title: 'Lab report ready: {{ name }}',
+        content: '<p>The lab report of <b>{{ name }}</b>, number {{ code }}, has been reviewed.</p>',
+        website: '/reports',
+      },
+    },
+  },
+  variables: [
+    { name: 'code', type: 'string', required: true, example: 'JY20260804', sensitive: false },
+    { name: 'name', type: 'string', required: true, example: '张三', sensitive: true },
+  ] satisfies Variable[],
 }
+
+/** One with a history: the second version says where, the first did not. */
+const MEETING = {
+  code: 'MSG1002',
+  name: '会议通知',
+  msgType: 'reminder',
+  contents: (where: string) => ({
+    '1002': { title: '会议：{{ subject }}', content: `<p>{{ time }}，${where}，请准时参加。</p>` },
+  }),
+  variables: [
+    { name: 'subject', type: 'string', required: true, example: '医疗质量例会', sensitive: false },
+    { name: 'time', type: 'date', required: true, example: '2026-08-04 15:00:00', sensitive: false },
+  ] satisfies Variable[],
+  room: { name: 'room', type: 'string', required: false, example: '三楼会议室', default: '会议室', sensitive: false },
+} as const
 
 /** Two blanks deeper is one level down. */
 const DEPARTMENTS = `
@@ -133,10 +163,19 @@ export async function loadSample({ db }: Pick<Store, 'db'>, log?: { info(text: s
   const { users, memberships } = people(PEOPLE)
   await putUsers(db, users)
   await putMemberships(db, memberships)
-  if ((await publishedTemplate(db, TEMPLATE.code)) === undefined) await saveTemplate(db, TEMPLATE)
+  await loadTemplates(db)
   await saveApp(db, APP)
-  log?.info(`Sample hospital loaded: ${users.length} users, template ${TEMPLATE.code}, app ${APP.id}`)
+  log?.info(`Sample hospital loaded: ${users.length} users, template ${REPORT.code}, app ${APP.id}`)
   return true
+}
+
+async function loadTemplates(db: Store['db']): Promise<void> {
+  if ((await publishedTemplate(db, REPORT.code)) === undefined) await saveTemplate(db, REPORT)
+  const { contents, variables, room, ...meeting } = MEETING
+  const known = (await publishedTemplate(db, meeting.code))?.version ?? 0
+  if (known < 1) await saveTemplate(db, { ...meeting, contents: contents('会议室'), variables: [...variables] })
+  if (known < 2)
+    await saveTemplate(db, { ...meeting, contents: contents('{{ room }}'), variables: [...variables, room] })
 }
 
 function lines(table: string): string[] {

@@ -14,5 +14,8 @@ import './messages/graphql.ts'
 import './messages/graphql-explain.ts'
 import './messages/graphql-preview.ts'
 import './messages/graphql-recall.ts'
+import './templates/graphql.ts'
+import './templates/graphql-author.ts'
+import './templates/graphql-preview.ts'
 
 export const schema = makeSchema()

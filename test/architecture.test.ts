@@ -43,8 +43,16 @@ const MAY_IMPORT: Record<string, string[]> = {
   inbox: [],
   // A token's person must exist.
   apps: ['directory'],
-  // A template says, for each channel, a content of its kind.
-  templates: ['delivery/content.ts'],
+  // A template says, for each channel, a content that it carries; an app sees those of its channels.
+  templates: [
+    'apps/grants.ts',
+    'delivery/content.ts',
+    'delivery/fit.ts',
+    'delivery/sanitise.ts',
+    'delivery/sms-length.ts',
+    'directory/address.ts',
+    'directory/directory.ts',
+  ],
   directory: [],
   preferences: [],
 

@@ -342,7 +342,7 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     const contents = { '1002': { content: '新' } }
     expect(await saveTemplate(store.db, { ...template, contents: { '1002': { content: '旧' } } })).toBe(1)
     expect(await saveTemplate(store.db, { ...template, name: '二', contents })).toBe(2)
-    const published = { ...template, name: '二', enabled: true, version: 2, contents }
+    const published = { ...template, name: '二', enabled: true, version: 2, contents, locales: {}, variables: [] }
     expect(await publishedTemplate(store.db, 'T1')).toEqual(published)
     expect(await publishedTemplate(store.db, 't1')).toBeUndefined()
   })

@@ -235,7 +235,11 @@ describe.skipIf(onPostgres === undefined)('on PostgreSQL', { timeout: TEST_MS },
       const [applied] =
         await sql`select count(*)::int as times, count(distinct hash)::int as migrations from drizzle.__drizzle_migrations`
       expect(applied?.['times']).toBe(applied?.['migrations'])
-      expect(await sql`select version from templates`).toEqual([{ version: 1 }])
+      expect(await sql`select code, version from templates order by code`).toEqual([
+        { code: 'MSG1001', version: 1 },
+        // It has a history.
+        { code: 'MSG1002', version: 2 },
+      ])
       expect(await sql`select count(*)::int as apps from apps`).toEqual([{ apps: 1 }])
     })
   })

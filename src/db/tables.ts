@@ -23,6 +23,9 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core'
 
+import type { TemplateBody } from '../templates/draft.ts'
+import type { Variable } from '../templates/variables.ts'
+
 const time = (name: string) => timestamp(name, { withTimezone: true })
 /** Text that sorts by its bytes: the same on every database, and compared several times as fast as in a language's order. */
 const inByteOrder = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
@@ -261,8 +264,12 @@ export const templates = pgTable('templates', {
   name: text('name').notNull(),
   msgType: text('msg_type').notNull(),
   enabled: boolean('enabled').notNull().default(true),
-  /** The version that pushes use now. */
+  /** The version that pushes use now. 0: none has been published yet. */
   version: integer('version').notNull(),
+  /** What an author has saved and not published. */
+  draft: jsonb('draft').$type<TemplateBody & { basedOn: number }>(),
+  /** Raised by every change of the draft or the version, so that two authors do not overwrite each other. */
+  revision: integer('revision').notNull().default(1),
 })
 
 /** Immutable: an accepted message names the version it was rendered from. */
@@ -273,8 +280,17 @@ export const templateVersions = pgTable(
       .notNull()
       .references(() => templates.code),
     version: integer('version').notNull(),
+    /** Its name and type then. Null: those of the template; the version is older than this column. */
+    name: text('name'),
+    msgType: text('msg_type'),
     /** Channel id → content whose strings are Liquid. */
     contents: jsonb('contents').$type<Record<string, unknown>>().notNull(),
+    /** Locale → the same, for people of that language. */
+    locales: jsonb('locales').$type<Record<string, Record<string, unknown>>>().notNull().default({}),
+    /** What a push must or may give. Null: all that the contents name, as text; the version is older than this column. */
+    variables: jsonb('variables').$type<Variable[]>(),
+    /** The version that a roll-back made this one of. */
+    restoredFrom: integer('restored_from'),
     createdAt: createdAt(),
   },
   (t) => [primaryKey({ columns: [t.templateCode, t.version] })],

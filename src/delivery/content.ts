@@ -202,7 +202,7 @@ export function titleFrom(text: string): string {
 }
 
 /** Browsers drop control characters and read a backslash as a slash, so neither may be there to be reinterpreted. */
-function isWebsite(website: string): boolean {
+export function isWebsite(website: string): boolean {
   if (/[\p{Cc}\\]/u.test(website)) return false
   if (website.startsWith('/')) return !website.startsWith('//')
   return /^https?:\/\/[^/?#@]+(?:[/?#]|$)/i.test(website) && URL.canParse(website)

@@ -13,6 +13,8 @@ const MAX_LIST_DEPTH = 10
 /** Some 10 µs a tag: the largest mail may keep the process busy for a fifth of a second, not for three. */
 const MAX_TAGS = 20_000
 const MAX_STYLE_LENGTH = 4_000
+/** So many are told of what is dropped. */
+const MAX_UNSAFE_PARTS = 20
 /** The largest mail allowed. Only indented lists make text longer than its HTML, and the rest of those can go. */
 const MAX_TEXT_LENGTH = 512 * 1024
 /** Of text only these say something; a content of nothing but the others is empty to whoever reads it. */
@@ -144,6 +146,34 @@ function sanitise(
     '去除不允许的标签后没有可显示的内容',
     'has neither text nor an image once unsafe tags are removed',
   )
+}
+
+/** What of this HTML would not be kept: `<script>`, `onclick` of `<p>`, `position` of `style` of `<div>`; each once, in order. */
+export function unsafeParts(kind: 'site' | 'mail', html: string): { tag: string; attribute?: string; what: string }[] {
+  const rules = kind === 'site' ? site : mail
+  const found = new Map<string, { tag: string; attribute?: string; what: string }>()
+  const note = (what: string, tag: string, attribute?: string) =>
+    found.size < MAX_UNSAFE_PARTS && found.set(what, { tag, ...(attribute === undefined ? {} : { attribute }), what })
+  sanitizeHtml(html, {
+    allowedTags: [],
+    onOpenTag(tag, given) {
+      if (!rules.tags.includes(tag)) return void note(`<${tag}>`, tag)
+      const kept = attributesOf(tag, given, rules)
+      for (const name of Object.keys(given)) {
+        if (name === 'style') {
+          for (const property of lostStyles(given[name] ?? '', kept['style'] ?? ''))
+            note(`${property} in style of <${tag}>`, tag, name)
+        } else if (!Object.hasOwn(kept, name)) note(`${name} of <${tag}>`, tag, name)
+      }
+    },
+  })
+  return [...found.values()]
+}
+
+function lostStyles(given: string, kept: string): string[] {
+  const properties = (style: string) => style.split(';').map((one) => one.split(':')[0]!.trim().toLowerCase())
+  const remaining = new Set(properties(kept))
+  return properties(given).filter((property) => property !== '' && !remaining.has(property))
 }
 
 function shapeLimits(path: string): Pick<sanitizeHtml.IOptions, 'onOpenTag' | 'onCloseTag'> {

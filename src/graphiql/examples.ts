@@ -5,6 +5,7 @@ import { deliveryExamples } from './examples/delivery.ts'
 import { directoryExamples } from './examples/directory.ts'
 import { inboxExamples } from './examples/inbox.ts'
 import { messagesExamples } from './examples/messages.ts'
+import { templatesExamples } from './examples/templates.ts'
 
 export type Example = {
   /** What it does, in both languages; becomes the comment above the query. */
@@ -28,6 +29,7 @@ export const exampleAreas: ExampleArea[] = [
   { name: '消息 Messages', inTabs: true, examples: messagesExamples },
   { name: '收件箱 Inbox', inTabs: true, examples: inboxExamples },
   { name: '投递 Deliveries', inTabs: true, examples: deliveryExamples },
+  { name: '模板 Templates', inTabs: false, examples: templatesExamples },
   { name: '应用 Apps', inTabs: false, examples: appsExamples },
   { name: '通讯录 Directory', inTabs: false, examples: directoryExamples },
   { name: '审计 Audit', inTabs: false, examples: auditExamples },

@@ -3,12 +3,13 @@ import type { App } from '../apps/apps.ts'
 import { hasGrant } from '../apps/grants.ts'
 import { admitPush } from '../apps/rate.ts'
 import type { Context, OpenChannel } from '../context.ts'
-import { readContent } from '../delivery/content.ts'
 import { nextChunk, type Audience, type Chunk } from '../delivery/fan-out.ts'
+import { readContentFor } from '../delivery/fit.ts'
 import { accounts, unknownCodes } from '../directory/audience.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
-import { readVariables, renderContents } from '../templates/render.ts'
+import { renderContents } from '../templates/render.ts'
+import { readVariables } from '../templates/variables.ts'
 import { publishedTemplate } from '../templates/templates.ts'
 import { accept, firstAnswer, Stopped, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
 import { passGuard, refusalOf } from './guard.ts'
@@ -93,7 +94,12 @@ export async function prepareTemplatePush(
   const priority = readPriority(body['priority'], scale)
   const variables = readVariables(body['channelParamData'])
   const template = await findTemplate(context, body['templateCode'])
-  const rendered = renderContents(template.contents, (id) => context.channels.get(id)?.kind, variables)
+  const rendered = renderContents(
+    template.contents,
+    (id) => context.channels.get(id)?.kind,
+    variables,
+    template.variables,
+  )
   const said = readContents(context, app, 'templateCode', rendered)
   const msgType = readMsgType(body['msgType'], template.msgType, context.config.MSG_TYPES)
   const pinned = { templateCode: template.code, templateVersion: template.version }
@@ -162,29 +168,8 @@ function readContents(context: Context, app: App, path: string, given: Record<st
       const ids = permitted.map((one) => one.id).join(', ')
       throw badInput(`${path}.${id}`, `渠道不可用，可用渠道：${ids}`, `is no channel for this app; it may use ${ids}`)
     }
-    const content = readContent(channel.kind, value, `${path}.${id}`)
-    checkForm(channel, content, `${path}.${id}`)
-    checkSize(channel, content, `${path}.${id}`)
-    return { channel, content }
+    return { channel, content: readContentFor(channel, value, `${path}.${id}`) }
   })
-}
-
-/** Some SMS providers send nothing but their own templates, others nothing but free text. */
-function checkForm({ id, provider, settings }: OpenChannel, content: object, path: string): void {
-  const form = provider.takes?.(settings)
-  if (form === undefined || form in content) return
-  throw badInput(`${path}.${form}`, `渠道 ${id} 需要此项`, `is what channel ${id} sends, so it is required there`)
-}
-
-/** A group robot takes far less than a mail does, and each another amount. */
-function checkSize({ id, provider, settings }: OpenChannel, content: object, path: string): void {
-  const size = provider.measure?.(content, settings)
-  if (size === undefined || size.bytes <= size.limit) return
-  throw badInput(
-    `${path}.content`,
-    `连同标题等共 ${size.bytes} 字节，超过渠道 ${id} 的上限 ${size.limit}`,
-    `makes ${size.bytes} bytes with its title and the rest, and channel ${id} takes ${size.limit}`,
-  )
 }
 
 async function findTemplate(context: Context, code: unknown) {

@@ -1,7 +1,7 @@
 /** Whom a push would reach, in numbers: what its guard weighs, and what a preview tells. */
 import type { Context } from '../context.ts'
 import type { ContentKind, SmsContent } from '../delivery/content.ts'
-import { segmentsOf } from '../delivery/segments.ts'
+import { smsLength } from '../delivery/sms-length.ts'
 import { accounts, countPeople } from '../directory/audience.ts'
 import type { Prepared } from './push.ts'
 
@@ -27,7 +27,8 @@ export async function reachOf({ db }: Context, { push, audience }: Prepared): Pr
   const segments = new Map(
     push.contents.map(({ channelId, kind, content }) => [
       channelId,
-      kind === 'sms' ? segmentsOf(content as SmsContent) : null,
+      // What only a provider's template says is not known here: one.
+      kind === 'sms' ? (smsLength(content as SmsContent)?.segments ?? 1) : null,
     ]),
   )
   const of = (channelId: string) => segments.get(channelId) ?? null

@@ -63,6 +63,10 @@ describe('the schema', () => {
       // As many as the rows of one call, or a thousand of a run.
       'RowProblem',
       'DirectoryKind',
+      // As many as a template has.
+      'DeclaredVariable',
+      'TemplateProblem',
+      'PreviewedChannel',
       'String',
     ]
     // At most twenty; twenty; at most a thousand.
