@@ -1,7 +1,9 @@
 /** Apps in GraphQL: the token with which an app lets a front end into one person's inbox. */
+import { byOf } from '../audit/audit.ts'
 import { checkText } from '../check.ts'
 import { builder } from '../graphql/builder.ts'
 import { grantInboxToken } from './authenticate.ts'
+import { noteToken } from './keep.ts'
 
 const TokenRef = builder.objectRef<{ token: string; expiresAt: Date }>('InboxToken').implement({
   description: "A short-lived token for one person's inbox.",
@@ -25,9 +27,12 @@ builder.mutationField('inboxToken', (t) =>
         validate: { min: [1, { message: 'must be at least 1' }], max: [86_400, { message: 'must be at most 86400' }] },
       }),
     },
-    resolve: (_root, { user, ttlSeconds }, { posthouse, viewer }) => {
+    resolve: async (_root, { user, ttlSeconds }, context) => {
       checkText(user, 'user')
-      return grantInboxToken(posthouse, viewer.kind === 'app' ? viewer.app : undefined, user, ttlSeconds)
+      const { posthouse, viewer } = context
+      const granted = await grantInboxToken(posthouse, viewer.kind === 'app' ? viewer.app : undefined, user, ttlSeconds)
+      if (viewer.kind === 'admin') await noteToken(posthouse.db, byOf(context), user, granted.expiresAt)
+      return granted
     },
   }),
 )

@@ -1,7 +1,7 @@
 /** How an admin keeps apps: each act is one statement that also writes what it changed into the audit log. */
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
-import { asc, gt, sql } from 'drizzle-orm'
+import { asc, eq, gt, sql } from 'drizzle-orm'
 import { auditing, type By } from '../audit/audit.ts'
 import { codePoints } from '../check.ts'
 import { json, query, type Db } from '../db/client.ts'
@@ -164,6 +164,15 @@ export async function revokeAppKey(db: Db, by: By, keyId: string): Promise<strin
   return key.appId
 }
 
+/** Notes that an admin let somebody into a person's inbox. */
+export async function noteToken(db: Db, by: By, user: string, expiresAt: Date): Promise<void> {
+  const after = json({ expiresAt })
+  await query(
+    db,
+    auditing(by, 'user.token', sql`select ${user}::text as subject, null::jsonb as before, ${after}::jsonb as after`),
+  )
+}
+
 /** Apps by id, those after `after`. */
 export function listApps(db: Db, after: string | undefined, limit: number): Promise<App[]> {
   return db
@@ -180,7 +189,7 @@ export async function keysOf(db: Db, appId: string, limit: number): Promise<AppK
   return db
     .select({ keyId, appId: appKeys.appId, slot, createdAt, lastUsedAt, revokedAt })
     .from(appKeys)
-    .where(sql`${appKeys.appId} = ${appId}`)
+    .where(eq(appKeys.appId, appId))
     .orderBy(sql`${revokedAt} desc nulls first, ${createdAt} desc`)
     .limit(limit)
 }

@@ -1,5 +1,6 @@
 /** Delivery in GraphQL: what waits, what ended without arriving, and trying that again. */
 import { resolveCursorConnection } from '@pothos/plugin-relay'
+import { byOf } from '../audit/audit.ts'
 import { checkText } from '../check.ts'
 import type { DeliveryEvent } from '../db/tables.ts'
 import { badInput } from '../errors.ts'
@@ -141,12 +142,13 @@ builder.mutationField('replayDeliveries', (t) =>
     args: { input: t.arg({ type: ReplayInput, required: true, description: 'Which.' }) },
     resolve: (_root, { input: { ids, filter } }, context) => {
       const appId = owner(context)
-      if (ids == null) return replay(context.posthouse, { filter: endedFilter(filter, appId) })
+      const by = context.viewer.kind === 'admin' ? byOf(context) : undefined
+      if (ids == null) return replay(context.posthouse, { filter: endedFilter(filter, appId) }, by)
       if (ids.length > IDS_LIMIT)
         throw badInput('input.ids', `超过上限 ${IDS_LIMIT} 个`, `are more than ${IDS_LIMIT}: send them in parts`)
       const wrong = ids.find((id) => !ID.test(id))
       if (wrong !== undefined) throw badInput('input.ids', '含有无效的编号', 'contains what is no id of a delivery')
-      return replay(context.posthouse, { ids, appId })
+      return replay(context.posthouse, { ids, appId }, by)
     },
   }),
 )

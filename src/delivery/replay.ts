@@ -1,5 +1,6 @@
 /** Trying again what had ended without arriving. */
 import { sql, type SQL } from 'drizzle-orm'
+import { auditing, type By } from '../audit/audit.ts'
 import type { Context } from '../context.ts'
 import { query, texts, type Db } from '../db/client.ts'
 import { ENDED, isEnded, type EndedFilter } from './deliveries.ts'
@@ -20,19 +21,21 @@ type Sizes = { atOnce: number; most: number }
 /**
  * Queues ended deliveries again, with all their attempts and another day to live, under the same delivery id: a provider
  * that knows it will not send twice. Not those without an address, nor of a message that was recalled or has expired.
+ * `by`: the admin who asks, for the audit log.
  * Only what had ended before the call: what its provider refuses again meanwhile is not replayed a second time. `isMore`: of those some are left, so
  * call again.
  */
 export async function replay(
   { db, hints }: Pick<Context, 'db' | 'hints'>,
   which: Replay,
+  by?: By,
   { atOnce, most }: Sizes = { atOnce: AT_ONCE, most: MOST },
 ): Promise<{ replayed: number; isMore: boolean }> {
   const ended = endedBefore(which, await clock(db))
   let replayed = 0
   let some = atOnce
   while (some === atOnce && replayed < most) {
-    some = await replaySome(db, ended, atOnce)
+    some = await replaySome(db, ended, by, atOnce)
     replayed += some
     if (some > 0) hints.send({ kind: 'work' })
   }
@@ -66,18 +69,19 @@ function conditionOf(which: Replay): SQL {
   return sql`deliveries.id = any(${texts(which.ids)}::uuid[]) and deliveries.state = any(${texts(ENDED)}) and ${own}`
 }
 
-async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
+async function replaySome(db: Db, ended: SQL, by: By | undefined, atOnce: number): Promise<number> {
   const rows = await query(
     db,
     sql`
       with chosen as (
-        select deliveries.id, deliveries.receipt ${ended}
+        select deliveries.id, deliveries.receipt, deliveries.state ${ended}
         limit ${atOnce}
         for update of deliveries skip locked
         -- A recall that begins now waits for this, and then finds what was queued again.
         for share of messages
       ),
       ${keepReplayed}
+      ${by === undefined ? sql`` : auditedReplay(by)}
       update deliveries
       set state = 'queued', reason = 'REPLAYED', attempts = 0, losses = 0, lease = null, lease_until = null,
         -- Its provider had taken it: a recall must not say that it never went out.
@@ -91,4 +95,12 @@ async function replaySome(db: Db, ended: SQL, atOnce: number): Promise<number> {
       returning deliveries.id`,
   )
   return rows.length
+}
+
+function auditedReplay(by: By): SQL {
+  const changes = sql`
+    select replace(id::text, '-', '') as subject, jsonb_build_object('state', state) as before,
+      '{"state": "queued"}'::jsonb as after
+    from chosen`
+  return sql`, audited as (${auditing(by, 'delivery.replay', changes)})`
 }

@@ -1,5 +1,6 @@
 /** Recalling messages in GraphQL, and what came of it. */
 import { enforceGrant } from '../apps/grants.ts'
+import { byOf } from '../audit/audit.ts'
 import { checkText } from '../check.ts'
 import { badInput } from '../errors.ts'
 import { builder, type GraphqlContext } from '../graphql/builder.ts'
@@ -101,7 +102,9 @@ builder.mutationField('recallMessage', (t) =>
   }),
 )
 
-function recaller({ viewer }: GraphqlContext): Recaller {
-  if (viewer.kind === 'app') enforceGrant(viewer.app, 'recall')
-  return viewer.kind === 'app' ? { by: 'app', appId: viewer.app.id } : { by: 'admin', appId: undefined }
+function recaller(context: GraphqlContext): Recaller {
+  const { viewer } = context
+  if (viewer.kind !== 'app') return { by: 'admin', appId: undefined, audit: byOf(context) }
+  enforceGrant(viewer.app, 'recall')
+  return { by: 'app', appId: viewer.app.id }
 }

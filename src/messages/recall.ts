@@ -1,5 +1,6 @@
 /** Takes messages back: what has not gone out is cancelled, what is in inboxes goes, and the caller is told which is which. */
 import { sql, type SQL } from 'drizzle-orm'
+import { auditing, type By } from '../audit/audit.ts'
 import type { Context } from '../context.ts'
 import { query, texts, type Db } from '../db/client.ts'
 import { CANCEL_PATIENCE_MS, cancelQueued, PATIENCE_MS, takeBack } from '../delivery/recall.ts'
@@ -17,7 +18,7 @@ const LEASE_SECONDS = 10
 const BEYOND_ALL = '\u{10ffff}'
 
 /** Who recalls: an app its own messages, the admin anybody's, by `msgId`. */
-export type Recaller = { by: 'app'; appId: string } | { by: 'admin'; appId: undefined }
+export type Recaller = { by: 'app'; appId: string } | { by: 'admin'; appId: undefined; audit?: By }
 
 /** `next` is the `after` of the page that follows, null at the end. */
 export type Recalled = { messages: Message[]; isMore: boolean; next: string | null }
@@ -30,12 +31,13 @@ export type Recalled = { messages: Message[]; isMore: boolean; next: string | nu
  */
 export async function recallMessages(
   context: Context,
-  { by, appId }: Recaller,
+  recaller: Recaller,
   named: Named,
   reason: string | undefined,
   after?: string,
 ): Promise<Recalled> {
   const { db } = context
+  const { appId } = recaller
   const meant = await namedMessages(db, appId, named, MESSAGES_LIMIT + 1, readIdCursor(after))
   const page = meant.slice(0, MESSAGES_LIMIT).map(({ id }) => id)
   const isMore = meant.length > page.length
@@ -45,7 +47,7 @@ export async function recallMessages(
       ? sql`app_id = ${appId ?? null} and business_id = ${named.businessId}`
       : // What was found, for that is this recaller's own.
         sql`id = any(${texts(page)}::uuid[])`
-  const stopped = await stop(db, which, page, by, reason)
+  const stopped = await stop(db, which, page, recaller, reason)
   await cancelQueued(db, stopped, startedAt + CANCEL_PATIENCE_MS)
   const told = page.filter((id) => stopped.includes(id))
   for (const id of told) await takeBack(context, id, startedAt + PATIENCE_MS)
@@ -77,32 +79,44 @@ export async function recallAnswer(
  * cursor from then on, since the state tells of the recall. Those in `page` are leased to this caller, the others left to
  * a worker.
  */
-async function stop(db: Db, which: SQL, page: string[], by: string, reason: string | undefined): Promise<string[]> {
+async function stop(
+  db: Db,
+  which: SQL,
+  page: string[],
+  recaller: Recaller,
+  reason: string | undefined,
+): Promise<string[]> {
+  const changes = sql`
+    select replace(id::text, '-', '') as subject, jsonb_build_object('state', state) as before,
+      jsonb_build_object('state', 'recalled', 'reason', ${reason ?? null}::text) as after
+    from meant where recalled_at is null`
+  const { audit } = { audit: undefined, ...recaller }
+  const audited = audit === undefined ? sql`` : sql`, audited as (${auditing(audit, 'message.recall', changes)})`
   const rows = await query<{ id: string }>(
     db,
     sql`
       with meant as (
-        select id from messages
+        select id, state, recalled_at from messages
         where ${which} and state <> 'recalled'
         order by id
         for no key update
       ),
       stopped as (
         update messages
-        set state = case when state = 'scheduled' then 'recalled' else 'recalling' end,
+        set state = case when messages.state = 'scheduled' then 'recalled' else 'recalling' end,
           lease_until = case
-            when state <> 'scheduled' and messages.id = any(${texts(page)}::uuid[])
+            when messages.state <> 'scheduled' and messages.id = any(${texts(page)}::uuid[])
               then now() + make_interval(secs => ${LEASE_SECONDS})
-            when state = 'recalling' then lease_until
+            when messages.state = 'recalling' then lease_until
           end,
-          cursor = case when state = 'fanned_out' then ${BEYOND_ALL} else cursor end,
-          recalled_at = coalesce(recalled_at, now()),
-          recalled_by = case when recalled_at is null then ${by} else recalled_by end,
-          recall_reason = case when recalled_at is null then ${reason ?? null} else recall_reason end
+          cursor = case when messages.state = 'fanned_out' then ${BEYOND_ALL} else cursor end,
+          recalled_at = coalesce(messages.recalled_at, now()),
+          recalled_by = case when messages.recalled_at is null then ${recaller.by} else recalled_by end,
+          recall_reason = case when messages.recalled_at is null then ${reason ?? null} else recall_reason end
         from meant
         where messages.id = meant.id
-        returning messages.id, state
-      )
+        returning messages.id, messages.state
+      )${audited}
       select id from stopped where state = 'recalling' order by id`,
   )
   return rows.map(({ id }) => id)

@@ -20,7 +20,7 @@ describe.each(stores)('a replay, on $name', ({ open }) => {
 
   const hints = { send() {} } as unknown as Context['hints']
   const replayAll = (state: 'failed' | 'undelivered', most = 100) =>
-    replay({ db: store.db, hints }, { filter: { appId: undefined, state } }, { atOnce: 2, most })
+    replay({ db: store.db, hints }, { filter: { appId: undefined, state } }, undefined, { atOnce: 2, most })
   const putEnded = async (state: 'failed' | 'undelivered') => {
     await putMails(store.db, { addresses: ADDRESSES })
     await query(

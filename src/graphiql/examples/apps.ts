@@ -84,15 +84,17 @@ export const appsExamples: Example[] = [
     },
   },
   {
-    title: '停用或启用应用 · Keep an app out, or let it in',
+    title: '停用应用，再启用 · Keep an app out, and let it in again',
     viewer: 'admin',
-    query: `mutation LetAppIn($id: String!, $enabled: Boolean!) {
-  setAppEnabled(id: $id, enabled: $enabled) {
-    id
+    query: `mutation OutAndIn($id: String!) {
+  out: setAppEnabled(id: $id, enabled: false) {
+    enabled
+  }
+  in: setAppEnabled(id: $id, enabled: true) {
     enabled
   }
 }`,
-    variables: { id: '102343444', enabled: true },
+    variables: { id: '102343444' },
   },
   {
     title: '更换密钥：新旧并用，再吊销旧的 · Change keys: a second one, then revoke the old',

@@ -101,39 +101,45 @@ export const directoryExamples: Example[] = [
 }`,
   },
   {
-    title: '全量同步：开始，再分批 upsert，最后完成 · A full sync: begin, then upserts with its run, then finish',
+    title:
+      '全量同步：开始、分批、完成；未出现的将停用 · A full sync: begin, batches, finish; what it does not name is disabled',
     viewer: 'admin',
-    query: `mutation BeginSync($run: String!) {
-  beginSync(run: $run, covers: [USER]) {
-    id
+    query: `mutation FullSync($run: String!, $rows: [GroupRowInput!]!) {
+  beginSync(run: $run, covers: [ROLE]) {
     state
     batches
   }
-}`,
-    variables: { run: 'night-1' },
-  },
-  {
-    title: '完成同步：未出现的将停用 · Finish a sync: what it did not name is disabled',
-    viewer: 'admin',
-    query: `mutation FinishSync($run: String!, $confirm: Boolean) {
-  finishSync(run: $run, confirm: $confirm) {
-    state
+  upsertRoles(rows: $rows, run: $run) {
     created
     changed
     unchanged
+    refused
+  }
+  finishSync(run: $run, confirm: true) {
+    state
     disabled
   }
 }`,
-    variables: { run: 'night-1', confirm: false },
+    variables: {
+      run: 'night-1',
+      rows: [
+        { code: 'ROLE001', name: '值班医生' },
+        { code: 'ROLE002', name: '危急值接收人' },
+        { code: 'ROLE003', name: '系统管理员' },
+      ],
+    },
   },
   {
-    title: '放弃同步 · Give a sync up',
+    title: '放弃同步：不停用任何人 · Give a sync up: nobody is disabled',
     viewer: 'admin',
     query: `mutation AbandonSync($run: String!) {
+  beginSync(run: $run) {
+    state
+  }
   abandonSync(run: $run) {
     state
   }
 }`,
-    variables: { run: 'night-1' },
+    variables: { run: 'night-2' },
   },
 ]

@@ -3,6 +3,17 @@ import type { Example } from '../examples.ts'
 
 export const inboxExamples: Example[] = [
   {
+    title: '申请某人的收件箱令牌 · A token for somebody’s inbox',
+    viewer: 'app',
+    query: `mutation InboxToken($user: String!) {
+  inboxToken(user: $user, ttlSeconds: 3600) {
+    token
+    expiresAt
+  }
+}`,
+    variables: { user: 'USER001' },
+  },
+  {
     title: '实时收件箱：先运行，再去推送 · Watch an inbox: run this, then push',
     viewer: 'user',
     query: `subscription WatchInbox {

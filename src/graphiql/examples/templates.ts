@@ -211,16 +211,28 @@ export const templatesExamples: Example[] = [
     variables: { code: 'MSG1002', enabled: false },
   },
   {
-    title: '丢弃草稿：填入当前 revision · Throw a draft away: put the revision at which it stands',
+    title: '丢弃草稿：先存一份，再丢弃 · Throw a draft away: saves one first',
     viewer: 'admin',
-    query: `mutation DiscardTemplateDraft($code: String!, $revision: Int!) {
-  discardTemplateDraft(code: $code, revision: $revision) {
+    query: `mutation DiscardTemplateDraft($draft: SaveTemplateDraftInput!) {
+  saveTemplateDraft(input: $draft) {
+    template {
+      revision
+    }
+  }
+  discardTemplateDraft(code: "MSG1001", revision: 2) {
     revision
     draft {
       name
     }
   }
 }`,
-    variables: { code: 'MSG1002', revision: 3 },
+    variables: {
+      draft: {
+        code: 'MSG1001',
+        revision: 1,
+        name: '检验报告通知',
+        contents: { '1002': { content: '{{ name }}的报告（{{ code }}）已出' } },
+      },
+    },
   },
 ]
