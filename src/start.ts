@@ -13,7 +13,7 @@ import { watchWaiting } from './delivery/waiting-receipts.ts'
 import { startWorker } from './delivery/worker.ts'
 import { openHints } from './hints/hints.ts'
 import { openLive } from './inbox/hub.ts'
-import { forgetOldLeave } from './messages/guard.ts'
+import { forgetOldCharges } from './messages/guard.ts'
 import { forgetOldKeys } from './messages/idempotency.ts'
 import { makeMetrics } from './metrics.ts'
 import { loadSample } from './sample.ts'
@@ -73,7 +73,9 @@ export async function start(config: Config, say: (line: string) => void): Promis
       forgetOldKeys(store.db).catch((error: Error) =>
         log.warn({ why: error.name }, 'old idempotency keys stay for now'),
       )
-      forgetOldLeave(store.db).catch((error: Error) => log.warn({ why: error.name }, 'old confirmations stay for now'))
+      forgetOldCharges(store.db).catch((error: Error) =>
+        log.warn({ why: error.name }, 'old confirmations stay for now'),
+      )
     }, HOUSEKEEPING_MS)
     introduce(context, server.url, viewers, say)
     say(`Ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s. Ctrl-C stops.`)

@@ -32,7 +32,7 @@ export type Push = {
  * What a guarded app's push needs to go out (guard.ts): the SMS segments it costs on its day, and the confirmation that it
  * uses up. Without one, the day's segments may not come to more than `limit`.
  */
-export type Leave = {
+export type Charge = {
   segments: number
   /** `yyyy-MM-dd`. */
   day: string
@@ -50,7 +50,7 @@ export type Accepted = { messageId: string; warnings: string[]; isReplay: boolea
  * recipients in `chunk`. Without `chunk` (a large audience) or before its time the worker fans out. Pushes that come
  * while such a statement is under way share the next one; each is answered after its own commit.
  * Gives the first answer again for a key that another request took meanwhile.
- * With `leave`: refuses, and then nothing is accepted, charged or used up.
+ * With `charge`: refuses, and then nothing is accepted, charged or used up.
  */
 export async function accept(
   context: Context,
@@ -58,11 +58,12 @@ export async function accept(
   chunk: Chunk | undefined,
   warnings: string[],
   idempotency: IdempotencyKey | undefined,
-  leave?: Leave,
+  charge?: Charge,
 ): Promise<Accepted> {
   const id = randomUUIDv7().replaceAll('-', '')
   const row = { id, hints: context.hints, push, chunk, warnings, idempotency }
-  const isNew = leave === undefined ? await insert(context.store, row) : await insertGuarded(context.store, row, leave)
+  const isNew =
+    charge === undefined ? await insert(context.store, row) : await insertGuarded(context.store, row, charge)
   if (isNew) return { messageId: id, warnings, isReplay: false }
   const first = await firstAnswer(context, push.appId, idempotency)
   // The key can only have grown too old and been removed in between.
@@ -92,9 +93,9 @@ async function insertAll(store: Context['store'], rows: readonly Row[]): Promise
 }
 
 /** By itself, since a push that its guard stops undoes the statement. */
-async function insertGuarded(store: Context['store'], row: Row, leave: Leave): Promise<boolean> {
+async function insertGuarded(store: Context['store'], row: Row, charge: Charge): Promise<boolean> {
   try {
-    const [isNew] = told([row], await insertOneGuarded(store, { pushes: json([{ ...given(row), ...leave }]) }))
+    const [isNew] = told([row], await insertOneGuarded(store, { pushes: json([{ ...given(row), ...charge }]) }))
     return isNew ?? false
   } catch (error) {
     throw (error as { code?: string }).code === STOPPED ? new Stopped((error as Error).message) : error

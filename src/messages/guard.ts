@@ -9,7 +9,7 @@ import type { App } from '../apps/apps.ts'
 import type { Context } from '../context.ts'
 import { query, type Db } from '../db/client.ts'
 import { Refusal } from '../errors.ts'
-import type { Leave, Stopped } from './accept.ts'
+import type { Charge, Stopped } from './accept.ts'
 import { isNotValid, readConfirmation } from './confirmation.ts'
 import type { Prepared } from './push.ts'
 import { reachOf, smsSegments, type Reach } from './reach.ts'
@@ -23,7 +23,7 @@ export async function passGuard(
   body: Record<string, unknown>,
   prepared: Prepared,
   confirmation: string | undefined,
-): Promise<Leave | undefined> {
+): Promise<Charge | undefined> {
   const { guard } = app
   if (guard === null) return undefined
   const reach = await reachOf(context, prepared)
@@ -37,9 +37,9 @@ export async function passGuard(
 }
 
 /** The refusal behind what accept.ts threw, with the numbers of this moment. */
-export async function refusalOf({ db }: Context, app: App, leave: Leave, stopped: Stopped): Promise<Refusal> {
+export async function refusalOf({ db }: Context, app: App, charge: Charge, stopped: Stopped): Promise<Refusal> {
   if (stopped.message === 'confirmation') return isNotValid('已使用过', 'has been used')
-  return needsConfirmation(overBudget(leave.segments, await usedOn(db, app.id, leave.day), leave.limit ?? 0))
+  return needsConfirmation(overBudget(charge.segments, await usedOn(db, app.id, charge.day), charge.limit ?? 0))
 }
 
 /** Why a push would need a confirmation now; empty: it needs none. For a preview. */
@@ -94,7 +94,7 @@ async function usedOn(db: Db, appId: string, day: string): Promise<number> {
 const FORGET_AT_ONCE = 5_000
 
 /** Removes confirmations that could not be used again anyway, and budgets of more than a year ago. */
-export async function forgetOldLeave(db: Db): Promise<void> {
+export async function forgetOldCharges(db: Db): Promise<void> {
   await query(
     db,
     sql`

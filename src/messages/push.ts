@@ -16,6 +16,8 @@ import { passGuard, refusalOf } from './guard.ts'
 import { priorityScales, readCommon, readMsgType, readPriority, type CommonInput } from './input.ts'
 import { readExpiresAt, readSendTime } from './times.ts'
 
+type Body = Record<string, unknown>
+
 /** What comes with a push besides its body. */
 export type Around = {
   requestId: string
@@ -28,52 +30,37 @@ export type Around = {
 export type Prepared = { push: Push; audience: Audience; chunk: Chunk; warnings: string[] }
 
 /** Pushes the contents that the caller sends. Committed when it returns; a refusal says what to mend. */
-export async function pushChannelMessage(
-  context: Context,
-  app: App,
-  body: Record<string, unknown>,
-  around: Around,
-): Promise<Accepted> {
-  await admitPush(context.store, app)
-  const first = await firstAnswer(context, app.id, around.idempotency)
-  return first ?? carryOut(context, app, body, around, await prepareChannelPush(context, app, body, around.requestId))
+export function pushChannelMessage(context: Context, app: App, body: Body, around: Around): Promise<Accepted> {
+  return push(context, app, body, around, prepareChannelPush)
 }
 
 /** Pushes what a template says, with the caller's variables. */
-export async function pushTemplateMessage(
-  context: Context,
-  app: App,
-  body: Record<string, unknown>,
-  around: Around,
-): Promise<Accepted> {
-  await admitPush(context.store, app)
-  const first = await firstAnswer(context, app.id, around.idempotency)
-  return first ?? carryOut(context, app, body, around, await prepareTemplatePush(context, app, body, around.requestId))
+export function pushTemplateMessage(context: Context, app: App, body: Body, around: Around): Promise<Accepted> {
+  return push(context, app, body, around, prepareTemplatePush)
 }
 
-async function carryOut(
+async function push(
   context: Context,
   app: App,
-  body: Record<string, unknown>,
-  { idempotency, confirmation }: Around,
-  prepared: Prepared,
+  body: Body,
+  { requestId, idempotency, confirmation }: Around,
+  prepare: typeof prepareChannelPush,
 ): Promise<Accepted> {
-  const { push, chunk, warnings } = prepared
-  const leave = await passGuard(context, app, body, prepared, confirmation)
+  await admitPush(context.store, app)
+  const first = await firstAnswer(context, app.id, idempotency)
+  if (first !== undefined) return first
+  const prepared = await prepare(context, app, body, requestId)
+  const charge = await passGuard(context, app, body, prepared, confirmation)
+  const { chunk, warnings } = prepared
   try {
-    return await accept(context, push, chunk.isLast ? chunk : undefined, warnings, idempotency, leave)
+    return await accept(context, prepared.push, chunk.isLast ? chunk : undefined, warnings, idempotency, charge)
   } catch (error) {
-    throw leave !== undefined && error instanceof Stopped ? await refusalOf(context, app, leave, error) : error
+    throw charge !== undefined && error instanceof Stopped ? await refusalOf(context, app, charge, error) : error
   }
 }
 
 /** Reads and checks a push with contents, and resolves whom it means. */
-export async function prepareChannelPush(
-  context: Context,
-  app: App,
-  body: Record<string, unknown>,
-  requestId: string,
-): Promise<Prepared> {
+export async function prepareChannelPush(context: Context, app: App, body: Body, requestId: string): Promise<Prepared> {
   const common = readCommon(body)
   const priority = readPriority(body['priority'], priorityScales.plain)
   const msgType = readMsgType(body['msgType'], 'notice', context.config.MSG_TYPES)
@@ -86,7 +73,7 @@ export async function prepareChannelPush(
 export async function prepareTemplatePush(
   context: Context,
   app: App,
-  body: Record<string, unknown>,
+  body: Body,
   requestId: string,
 ): Promise<Prepared> {
   const common = readCommon(body)
@@ -112,7 +99,7 @@ type Read = CommonInput & { priority: number; msgType: string; templateCode?: st
 async function prepare(
   context: Context,
   app: App,
-  body: Record<string, unknown>,
+  body: Body,
   requestId: string,
   read: Read,
   said: Said,
