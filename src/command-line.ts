@@ -9,7 +9,7 @@ import { migrate } from './db/migrate.ts'
 import type { TableKind } from './directory/csv-columns.ts'
 import { readTable } from './directory/csv.ts'
 import { readEncoding, type Encoding } from './directory/csv-encoding.ts'
-import { importTable } from './directory/import.ts'
+import { beginImport, importTable, type ImportHow } from './directory/import.ts'
 import { fileSource } from './directory/upload.ts'
 import { Refusal } from './errors.ts'
 
@@ -83,7 +83,7 @@ async function importFile(db: Db, { kind, file, full, confirm, encoding }: Asked
   const by = { actor: 'command-line', operator: userInfo().username, requestId: run }
   let done = 0
   let told = 0
-  const ended = await importTable(db, by, table, {
+  const how: ImportHow = {
     kind,
     run,
     isFull: full,
@@ -95,7 +95,9 @@ async function importFile(db: Db, { kind, file, full, confirm, encoding }: Asked
       done += upserted.created + upserted.changed + upserted.unchanged + upserted.refused
       say(`${done} of ${table.count}`)
     },
-  })
+  }
+  await beginImport(db, by, table, how)
+  const ended = await importTable(db, by, table, how)
   const { created, changed, unchanged, refused, disabled } = ended
   if (told > TOLD) say(`  and ${told - TOLD} lines more`)
   say(`${created} created, ${changed} changed, ${unchanged} unchanged, ${refused} refused, ${disabled} disabled`)

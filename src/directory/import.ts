@@ -34,10 +34,14 @@ export type ImportHow = {
   onPart?: (upserted: Upserted) => void
 }
 
-/** Imports an opened table. When it cannot go on, the run ends as failed and says why; what was put until then stays. */
+/** Begins the run of an import; refuses it while a full sync is open, if it is one itself. */
+export function beginImport(db: Db, by: By, { count }: Table, { kind, run, isFull }: ImportHow): Promise<Run> {
+  return begin(db, by, { run, covers: [kind], isFull, expected: count })
+}
+
+/** Imports an opened table whose run was begun. When it cannot go on, the run ends as failed and says why; what was put until then stays. */
 export async function importTable(db: Db, by: By, table: Table, how: ImportHow): Promise<Run> {
-  const { kind, run, isFull, confirm, guardPercent, signal, onPart } = how
-  await begin(db, by, { run, covers: [kind], isFull, expected: table.count })
+  const { kind, run, confirm, guardPercent, signal, onPart } = how
   try {
     for await (const part of partsOf(table.rows)) {
       signal?.throwIfAborted()

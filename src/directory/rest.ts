@@ -12,7 +12,7 @@ import { badInput, Refusal } from '../errors.ts'
 import { readJson } from '../json.ts'
 import { readTable } from './csv.ts'
 import { readEncoding } from './csv-encoding.ts'
-import { importTable } from './import.ts'
+import { beginImport, importTable } from './import.ts'
 import { abandon, begin, findRun, finish } from './sync.ts'
 import { keepUpload } from './upload.ts'
 import { upsert, type InputOf } from './upsert.ts'
@@ -137,16 +137,9 @@ async function importFile(
     const table = await readTable(kind, upload.source, encoding)
     const run = randomUUIDv7()
     const { store, config, log } = context
-    await begin(store.patient, by, { run, covers: [kind], isFull, expected: table.count })
-    const guardPercent = config.SYNC_GUARD_PERCENT
-    const work = importTable(store.patient, by, table, {
-      kind,
-      run,
-      isFull,
-      confirm,
-      guardPercent,
-      signal: imports.signal,
-    })
+    const how = { kind, run, isFull, confirm, guardPercent: config.SYNC_GUARD_PERCENT, signal: imports.signal }
+    await beginImport(store.patient, by, table, how)
+    const work = importTable(store.patient, by, table, how)
     imports.start(
       work
         .catch((error: Error) => {
