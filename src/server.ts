@@ -3,23 +3,19 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { authenticate } from './apps/authenticate.ts'
+import { byOf, OPERATOR, readOperator } from './audit/audit.ts'
 import type { Context } from './context.ts'
 import { answers } from './db/client.ts'
-import { byOf, OPERATOR, readOperator } from './audit/audit.ts'
 import { callback } from './delivery/callbacks.ts'
 import { DIRECTORY_PATH, directoryCall, openImports } from './directory/rest.ts'
 import { Refusal } from './errors.ts'
 import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
-import { makeYoga } from './graphql/yoga.ts'
+import { ADMIN_BODY_LIMIT, BODY_LIMIT, makeYoga } from './graphql/yoga.ts'
 import { answer, type RestRequest } from './rest.ts'
 import { schema } from './schema.ts'
 
-/** The largest body of any call. */
-const BODY_LIMIT = 1024 * 1024
-/** The same of what the admin sends: ten thousand rows. */
-const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
 /** How long a client may take over its headers and over a whole request. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000

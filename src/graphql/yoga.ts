@@ -9,10 +9,10 @@ import { Refusal } from '../errors.ts'
 import { readJson } from '../json.ts'
 import type { GraphqlContext } from './builder.ts'
 
-/** The largest body, as on the documented calls. */
-const BODY_LIMIT = 1024 * 1024
+/** The largest body of any call. */
+export const BODY_LIMIT = 1024 * 1024
 /** The admin's, who puts ten thousand rows into the directory at once. */
-const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
+export const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
 /** Up to this a body that is too large is read to its end all the same: a client that still writes would miss the answer. */
 const PATIENCE = 8 * BODY_LIMIT
 
