@@ -191,7 +191,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   const isOwnHost = ({ host }: { host?: string | undefined }) => !context.secrets.areMade || isLoopbackHost(host)
   const readers = watchReaders(server, () => context.metrics?.readerCut())
   const allows = (headers: IncomingMessage['headers']) => isOwnHost(headers) && isOwnOrigin(headers)
-  const sockets = serveSockets(server, '/graphql', yoga, ask, readers, allows)
+  const sockets = serveSockets(server, '/graphql', yoga, ask, readers, context.live.guests.enter, allows)
   await listen(server, config.PORT, config.HOST)
   const { port } = server.address() as AddressInfo
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST

@@ -8,7 +8,7 @@ import { addToGroup, removeFromGroup, setEnabled } from './groups.ts'
 /** Users in one call. */
 const USERS_LIMIT = 1_000
 
-const GroupKindEnum = builder.enumType('GroupKind', {
+export const GroupKindEnum = builder.enumType('GroupKind', {
   description: 'What a receiver can name instead of people.',
   values: {
     DEPT: { value: 'dept', description: 'A department, with those below it.' },
@@ -28,7 +28,8 @@ builder.mutationField('setUserEnabled', (t) =>
   t.field({
     type: EnabledPayload,
     authScopes: { admin: true },
-    description: 'Disables a user, or enables him again. Whoever is disabled gets nothing from the next fan-out on.',
+    description:
+      'Disables a user, or enables him again. Whoever is disabled gets nothing from the next fan-out on, his tokens are refused, and what he has open ends within seconds (4403).',
     args: {
       code: t.arg.string({ required: true, description: "The user's code." }),
       enabled: t.arg.boolean({ required: true, description: 'True: enabled.' }),

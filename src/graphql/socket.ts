@@ -36,8 +36,8 @@ type Own = {
 
 /**
  * Serves graphql-ws on `path`. Who asks is settled once, by `connection_init {authorization}` or the upgrade's header;
- * the socket closes with 4403 when that person's token ends, with 4008 when its reader stops. `allows` judges the
- * upgrade's Origin and Host.
+ * the socket closes with 4403 when that person's token ends or he is disabled, with 4008 when its reader stops. `enter`
+ * says that somebody is in, and calls when he has to leave; `allows` judges the upgrade's Origin and Host.
  */
 export function serveSockets(
   server: Server,
@@ -45,6 +45,7 @@ export function serveSockets(
   yoga: ReturnType<typeof makeYoga>,
   authenticate: Authenticate,
   readers: Readers,
+  enter: (user: string, leave: () => void) => () => void,
   allows: (headers: { origin?: string | undefined; host?: string | undefined }) => boolean,
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({
@@ -122,8 +123,10 @@ export function serveSockets(
       }
       ofUser.set(code, before + 1)
       const noTimer = at(expiresAt, () => own.client.close(CloseCode.Forbidden, 'Token expired'))
+      const goOut = enter(code, () => own.client.close(CloseCode.Forbidden, 'Disabled'))
       own.callOff = () => {
         noTimer()
+        goOut()
         givePlace(code)
       }
     }

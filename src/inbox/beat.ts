@@ -1,11 +1,10 @@
 /**
  * The slow beat that makes up for hints: a look at all who are connected to this node, which copies the broadcasts they
- * have not got and finds who moved. A broadcast, or hints that may have been missed, bring the next look forward.
+ * have not got, finds who moved, and who has been disabled and may not stay. A broadcast, or hints that may have been missed, bring the next look forward.
  */
 import type { Logger } from 'pino'
 import type { Db } from '../db/client.ts'
-import { copyMissed, whoMoved } from './broadcast.ts'
-import type { Asker } from './since.ts'
+import { copyMissed, lookAfter } from './broadcast.ts'
 
 /** What a lost hint costs at the most. */
 const BEAT_MS = 2_000
@@ -14,16 +13,30 @@ const PEOPLE_AT_ONCE = 1_000
 /** Statements under way: a broadcast is copied to some while what the others got is read and said. */
 const STATEMENTS = 2
 
-/** Everybody connected, each with the rev he was told of, and the bell that tells that an inbox stands elsewhere. */
-type Connected = { db: Db; log: Logger; people: () => Iterable<Asker>; ring: (user: string) => void }
+/** Everybody connected, each with the rev he was told of, null: none; what to do when an inbox stands elsewhere or shuts. */
+type Connected = {
+  db: Db
+  log: Logger
+  people: () => Iterable<One>
+  ring: (user: string) => void
+  showOut: (user: string) => void
+}
+type One = { user: string; after: number | null }
 
 /** What to look for: a new broadcast, or whatever there may be. */
 type What = 'broadcast' | 'anything'
 
-export function startBeat({ db, log, people, ring }: Connected): { look(what: What): Promise<void>; stop(): void } {
+export function startBeat({ db, log, people, ring, showOut }: Connected): {
+  look(what: What): Promise<void>
+  stop(): void
+} {
   /** To nearly everybody a new broadcast comes: who is copied to here or by another node has moved, without a question. */
-  async function findMoved(page: Asker[], what: What): Promise<Iterable<string>> {
-    if (what === 'anything') return whoMoved(db, page)
+  async function findMoved(page: One[], what: What): Promise<Iterable<string>> {
+    if (what === 'anything') {
+      const { moved, disabled } = await lookAfter(db, page)
+      for (const user of disabled) showOut(user)
+      return moved
+    }
     const users = new Set(page.map(({ user }) => user))
     await copyMissed(db, [...users])
     return users
@@ -59,6 +72,6 @@ export function startBeat({ db, log, people, ring }: Connected): { look(what: Wh
   return { look, stop: () => clearInterval(beat) }
 }
 
-function* pagesOf(all: Asker[]): Generator<Asker[]> {
+function* pagesOf(all: One[]): Generator<One[]> {
   for (let from = 0; from < all.length; from += PEOPLE_AT_ONCE) yield all.slice(from, from + PEOPLE_AT_ONCE)
 }

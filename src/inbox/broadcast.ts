@@ -37,18 +37,19 @@ export const putBroadcast = sql`
  * Brings these users' inboxes up to date: makes those that are not there yet and copies every broadcast since the
  * person's creation. Gives the users whose inboxes moved. Safe at any time, any number of times, by several nodes at once.
  */
-export function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
-  return whoMoved(
-    db,
-    users.map((user) => ({ user, after: null })),
-  )
+export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> {
+  const people = users.map((user) => ({ user, after: null }))
+  return (await lookAfter(db, people)).moved
 }
 
 /**
- * The same for people of whom is known to which rev they were told: also gives those whose inboxes stand elsewhere. One
- * statement when there is no broadcast to copy.
+ * The same for people of whom is known to which rev they were told: also gives those whose inboxes stand elsewhere, and
+ * those who are disabled. One statement when there is no broadcast to copy.
  */
-export async function whoMoved(db: Db, people: { user: string; after: number | null }[]): Promise<string[]> {
+export async function lookAfter(
+  db: Db,
+  people: { user: string; after: number | null }[],
+): Promise<{ moved: string[]; disabled: string[] }> {
   const found = await lookAt(db, people)
   const without = found.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
   if (without.length > 0) await makeInboxes(db, [...new Set(without)])
@@ -61,7 +62,8 @@ export async function whoMoved(db: Db, people: { user: string; after: number | n
   )
   const behind = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
   for (const user of await copyMissed(db, behind)) moved.add(user)
-  return [...moved]
+  const disabled = found.filter(({ isDisabled }) => isDisabled).map(({ userCode }) => userCode)
+  return { moved: [...moved], disabled }
 }
 
 /** Copies all that these people, who have inboxes, have missed; gives those whose inboxes that moved. */
@@ -166,28 +168,29 @@ async function makeInboxes(db: Db, users: string[]): Promise<void> {
   )
 }
 
-type Found = { userCode: string; hasInbox: boolean; isBehind: boolean; hasMoved: boolean }
+type Found = { userCode: string; hasInbox: boolean; isBehind: boolean; hasMoved: boolean; isDisabled: boolean }
 
 /**
- * Of these people, those with no inbox yet, with broadcasts to copy, or whose inboxes stand elsewhere: one indexed look,
- * next to nothing when there are none. A person who is not in the directory any more may still have an inbox.
+ * Of these people, those with no inbox yet, with broadcasts to copy, whose inboxes stand elsewhere, or who are disabled:
+ * one indexed look, next to nothing when there are none. A person who is not in the directory any more may still have an inbox.
  */
 function lookAt(db: Db, people: { user: string; after: number | null }[]): Promise<Found[]> {
   return query<Found>(
     db,
     sql`
       select given."user" as "userCode", inboxes.user_code is not null as "hasInbox", is_behind as "isBehind",
-        has_moved as "hasMoved"
+        has_moved as "hasMoved", is_disabled as "isDisabled"
       from jsonb_to_recordset(${json(people)}::jsonb) as given ("user" text, after bigint)
       left join users on users.code = given."user"
       left join inboxes on inboxes.user_code = given."user"
       cross join lateral (
-        select coalesce(inboxes.rev <> given.after, false) as has_moved, users.code is not null and (
+        select coalesce(inboxes.rev <> given.after, false) as has_moved,
+          coalesce(not users.enabled, false) as is_disabled, users.code is not null and (
           inboxes.user_code is null
           or exists (select from broadcasts where seq > inboxes.broadcast_cursor and created_at > users.created_at)
           or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))
         ) as is_behind
       ) as look
-      where is_behind or has_moved`,
+      where is_behind or has_moved or is_disabled`,
   )
 }

@@ -182,9 +182,9 @@ builder.subscriptionField('inboxChanges', (t) =>
 )
 
 /**
- * The changes of a user's inbox until the subscriber leaves or the token ends. The bell hangs from the first `next` on,
+ * The changes of a user's inbox until the subscriber leaves, the token ends, or the person is disabled. The bell hangs from the first `next` on,
  * so that a stream nobody begins to read leaves none behind.
- * With a handover the bell outlives it: the socket leaves who goes on, and ends with the token.
+ * With a handover the bell outlives it: the socket leaves who goes on, and ends as the token and the person do.
  * Not a generator itself: `return` on one that waits for the bell would wait as well, and never let go of it.
  */
 function watch(
@@ -195,14 +195,17 @@ function watch(
   let leave = () => {}
   async function* run() {
     const bell = posthouse.live.watch(user)
-    let hasExpired = false
-    const cancel =
-      viewer.kind === 'user'
-        ? at(viewer.expiresAt, () => {
-            hasExpired = true
-            bell.close()
-          })
-        : () => {}
+    let mustLeave = false
+    const shut = () => {
+      mustLeave = true
+      bell.close()
+    }
+    const noTimer = viewer.kind === 'user' ? at(viewer.expiresAt, shut) : () => {}
+    const goOut = posthouse.live.guests.enter(user, shut)
+    const cancel = () => {
+      noTimer()
+      goOut()
+    }
     leave = () => {
       cancel()
       bell.close()
@@ -213,11 +216,11 @@ function watch(
       if (handover?.follow) cancel()
       else leave()
     }
-    if (hasExpired)
+    if (mustLeave)
       throw new Refusal('UNAUTHENTICATED', {
         path: 'token',
-        zh: '令牌已过期',
-        en: 'has expired: subscribe again with a new one',
+        zh: '令牌已过期或用户已停用',
+        en: 'has expired, or its person is disabled: subscribe again with a new one',
       })
   }
   const events = run()

@@ -5,6 +5,7 @@ import type { Hints } from '../hints/hints.ts'
 import { openAdmission, type Admission } from './admission.ts'
 import { startBeat } from './beat.ts'
 import { Bell, type Bells } from './bell.ts'
+import { openGuests, type Guests } from './guests.ts'
 import { openReads, type Reads } from './reads.ts'
 
 /** The doorbells of this node's connected users. */
@@ -12,6 +13,8 @@ export type Live = {
   watch(user: string): Bell
   /** Users with at least one subscriber here. */
   connected(): number
+  /** Who has a socket or a stream open here, and leaves when he is disabled. */
+  guests: Guests
   /** Through here passes whoever begins. */
   starts: Admission
   /** Through here reads whoever follows, all of them together. */
@@ -26,18 +29,21 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
     // One that closes when it is rung leaves the line.
     for (let bell = bells.get(user), next = bell?.next; bell !== undefined; bell = next, next = bell?.next) bell.ring()
   }
+  const guests = openGuests()
   const beat = startBeat({
     db: store.db,
     log,
-    /** Once for each rev at which somebody stands. */
+    /** Once for each rev at which somebody stands; once who is only in. */
     *people() {
       for (const [user, first] of bells) {
         const revs = new Set<number>()
         for (let bell: Bell | undefined = first; bell !== undefined; bell = bell.next) revs.add(bell.reached)
         for (const after of revs) yield { user, after }
       }
+      for (const user of guests.users()) if (!bells.has(user)) yield { user, after: null }
     },
     ring,
+    showOut: guests.showOut,
   })
   hints.on((hint) => {
     if (hint.kind === 'broadcast') void beat.look('broadcast')
@@ -48,6 +54,7 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
   return {
     watch: (user) => new Bell(bells, user),
     connected: () => bells.size,
+    guests,
     starts: openAdmission(),
     reads: openReads(store),
     close: beat.stop,

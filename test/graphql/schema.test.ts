@@ -63,6 +63,8 @@ describe('the schema', () => {
       // As many as the rows of one call, or a thousand of a run.
       'RowProblem',
       'DirectoryKind',
+      // At most a thousand.
+      'UserGroup',
       // As many as a template has.
       'DeclaredVariable',
       'TemplateProblem',

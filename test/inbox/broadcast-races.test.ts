@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { query } from '../../src/db/client.ts'
-import { whoMoved } from '../../src/inbox/broadcast.ts'
+import { lookAfter } from '../../src/inbox/broadcast.ts'
 import { stateOf } from '../../src/inbox/inbox.ts'
 import { APP, boot, eventually, run, type Running } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
@@ -76,8 +76,8 @@ describe.each(stores)('a broadcast beside others, on $name', (store) => {
       const { rev } = (await stateOf(nodes[0].context.db, user))!
       // As a beat that falls in with another's: it saw that there is something to copy, and then there was not.
       await broadcast(nodes[0], '两处')
-      const looks = await Promise.all(nodes.map(({ context }) => whoMoved(context.db, [{ user, after: rev }])))
-      expect(looks).toEqual([[user], [user]])
+      const looks = await Promise.all(nodes.map(({ context }) => lookAfter(context.db, [{ user, after: rev }])))
+      expect(looks.map(({ moved }) => moved)).toEqual([[user], [user]])
     }
     await expectExact(user)
   })

@@ -142,4 +142,48 @@ export const directoryExamples: Example[] = [
 }`,
     variables: { run: 'night-2' },
   },
+  {
+    title: '查找人员 · Find users, of a department and those below it',
+    viewer: 'admin',
+    query: `query Users($filter: UserFilter, $after: String) {
+  users(filter: $filter, first: 20, after: $after) {
+    edges {
+      node {
+        code
+        name
+        phone
+        email
+        enabled
+        groups {
+          kind
+          code
+          name
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}`,
+    variables: { filter: { search: '李', enabled: true, group: { kind: 'DEPT', code: 'DEPT001', withBelow: true } } },
+  },
+  {
+    title: '部门树的一层 · One level of the tree of departments',
+    viewer: 'admin',
+    query: `query Departments($below: String) {
+  groups(kind: DEPT, filter: { parentCode: $below }, first: 100) {
+    edges {
+      node {
+        code
+        name
+        enabled
+        members
+      }
+    }
+  }
+}`,
+    variables: { below: 'HOSP001' },
+  },
 ]
