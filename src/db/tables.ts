@@ -1,5 +1,5 @@
 /**
- * Every table, in reading order: who asks, who receives, what is said, what was accepted, how it is carried, what is shown,
+ * Every table, in reading order: who asks, who receives and what of, what is said, what was accepted, how it is carried, what is shown,
  * who changed what.
  * Each table has one writer, named above it; anybody may read. Times are `timestamptz` by the database's clock.
  */
@@ -256,6 +256,32 @@ export const directoryNamed = pgTable(
   },
   (t) => [primaryKey({ columns: [t.runId, t.kind, t.code] })],
 )
+
+// ── What each of them wants. Writer: preferences ─────────────────────────────────────────────────────────────────────
+
+/** One row a user who has said anything; nobody else has any. */
+export const preferences = pgTable('preferences', {
+  userCode: text('user_code').primaryKey(),
+  /** `<msgType>/<channelId>` → on or off, where `*` is all of them; see preferences/switches.ts. */
+  switches: jsonb('switches').$type<Record<string, boolean>>().notNull().default({}),
+  /** When SMS and e-mail wait, by the clock of the user's own zone. */
+  quietHours: jsonb('quiet_hours').$type<QuietHours[]>().notNull().default([]),
+  changedAt: time('changed_at').notNull().defaultNow(),
+  /** Who changed it last: the person, an admin, or whoever followed the link of a mail. */
+  changedBy: text('changed_by').$type<'user' | 'admin' | 'link'>().notNull(),
+})
+
+/** From one time of the day to another, `HH:MM`; to the next day where that is not later. `days`: on which it begins, 1 is Monday. */
+export type QuietHours = { from: string; to: string; days: number[] }
+
+/** What is said of a message type beyond that it exists (MSG_TYPES). */
+export const msgTypes = pgTable('msg_types', {
+  code: text('code').primaryKey(),
+  /** What people are told it is. Null: its code. */
+  name: text('name'),
+  /** Nobody can switch it off. */
+  isMandatory: boolean('is_mandatory').notNull().default(false),
+})
 
 // ── What can be said. Writer: templates ─────────────────────────────────────────────────────────────────────────────
 

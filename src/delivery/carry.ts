@@ -11,6 +11,7 @@ import { makeBell, type Bell } from './bell.ts'
 import { alone, callsOf, parcelOf, type UnderWay } from './calls.ts'
 import type { Outcome } from './channel.ts'
 import { watchProvider } from './health.ts'
+import { holdBack } from './hold.ts'
 import { makeLanes } from './lanes.ts'
 import { giveBack } from './leases.ts'
 import { claim, claimAlike, LEASE_SECONDS, type Claimed } from './queue.ts'
@@ -81,8 +82,9 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     const total = Math.min(slots, drawn?.tokens ?? slots)
     const claimedAt = performance.now()
     const claimed = await take(total, false, perCall, drawn?.tokens)
-    await begin(callsOf(claimed, perCall), claimedAt)
-    const unused = (drawn?.tokens ?? 0) - claimed.length
+    const wanted = await holdBack(context, channel.id, claimed)
+    await begin(callsOf(wanted, perCall), claimedAt)
+    const unused = (drawn?.tokens ?? 0) - wanted.length
     if (tokens !== undefined && unused > 0) await tokens.putBack(unused)
     // When only kept slots are left, their lanes had nothing due: a hint or a free slot wakes.
     return claimed.length > 0 && !lanes.isFull()
@@ -119,10 +121,10 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     suspectsAt = Date.now() + SUSPECT_BEAT_MS
     if ((await tokens?.draw(1))?.tokens === 0) return
     const claimedAt = performance.now()
-    const [claimed] = await take(1, true)
-    if (claimed === undefined) return void (await tokens?.putBack(1))
+    const [wanted] = await holdBack(context, channel.id, await take(1, true))
+    if (wanted === undefined) return void (await tokens?.putBack(1))
     suspectsAt = 0
-    suspect = alone(claimed)
+    suspect = alone(wanted)
     await begin([suspect], claimedAt)
   }
 

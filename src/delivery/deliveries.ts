@@ -3,7 +3,10 @@ import { sql } from 'drizzle-orm'
 import { query, texts, type Db } from '../db/client.ts'
 import type { DeliveryEvent, DeliveryState } from '../db/tables.ts'
 import { email, phone } from '../directory/address.ts'
-import { toldState, type ToldState } from './queue.ts'
+
+/** A delivery's state as people are told it: a queued one that a worker has is `sending`. */
+type ToldState = DeliveryState | 'sending'
+export const toldState = sql`case when deliveries.state = 'queued' and lease_until > now() then 'sending' else deliveries.state end`
 
 /** One delivery as people are told of it. */
 export type Delivery = {

@@ -7,6 +7,7 @@
  *     └──── retry later ──┘ ├───────────▶ expired       too old to be worth sending, now or at the next attempt
  *     │                     └── recalled ─▶ cancelled
  *     ├── recall ─▶ cancelled
+ *     ├── claimed, unwanted (hold.ts) ─▶ skipped, or in quiet hours queued | expired
  *   skipped  from the start: the person has no address on this channel
  *   failed   from the start: the account named nobody
  *   dead, failed, expired ── replay ──▶ queued
@@ -19,6 +20,7 @@
 import { sql } from 'drizzle-orm'
 import { hot, type Store } from '../db/client.ts'
 import type { DeliveryState } from '../db/tables.ts'
+import { wishes, type Wishes } from '../preferences/wishes.ts'
 import type { Plan } from './lanes.ts'
 
 /** A worker that is not heard of for so long is taken for dead. A living one renews its leases every third of it. */
@@ -67,10 +69,6 @@ export const inOrder = sql`order by deliveries.id for no key update of deliverie
 /** A row is free to be claimed: nobody has it, or whoever had it is taken for dead. */
 export const isFree = sql`(lease_until is null or lease_until < now())`
 
-/** A delivery's state as people are told it: a queued one that a worker has is `sending`. */
-export type ToldState = DeliveryState | 'sending'
-export const toldState = sql`case when deliveries.state = 'queued' and lease_until > now() then 'sending' else deliveries.state end`
-
 /** As the index `deliveries_suspect` has it, word for word: a parameter would hide it from the planner. */
 const isSuspicious = sql`losses >= ${sql.raw(String(SUSPECT_AFTER))}`
 
@@ -83,6 +81,8 @@ export type Claimed = {
   /** This one included. */
   attempts: number
   lease: string
+  /** Null: the person has said nothing, or it is nobody we know. */
+  wishes: Wishes | null
 } & Past
 
 type Past = {
@@ -133,7 +133,7 @@ const steps = sql`jsonb_array_elements(history) with ordinality`
  */
 const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
-  deliveries.address, deliveries.attempts,
+  deliveries.address, deliveries.attempts, ${wishes} as wishes,
   case when not (${isUntried} and ${isNew} and expires_at >= now()) then jsonb_build_object(
     'losses', losses,
     'isTooOld', expires_at < now(),

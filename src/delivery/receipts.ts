@@ -57,7 +57,7 @@ export const hearFound: SQL = sql`
     from word join deliveries on deliveries.id = word.id
     where deliveries.state = 'sent'
       or (deliveries.state = 'undelivered' and word.state = 'delivered')
-      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled') and (
+      or (deliveries.state in ('queued', 'dead', 'failed', 'expired', 'cancelled', 'skipped') and (
         word.state = 'delivered' and not word."isOwnId"
         or word."isOwnId" and (maybe_sent or lease is not null)
           and (word.state = 'delivered' or lease is not null or deliveries.reason is distinct from 'REPLAYED')

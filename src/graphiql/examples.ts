@@ -5,6 +5,7 @@ import { deliveryExamples } from './examples/delivery.ts'
 import { directoryExamples } from './examples/directory.ts'
 import { inboxExamples } from './examples/inbox.ts'
 import { messagesExamples } from './examples/messages.ts'
+import { preferencesExamples } from './examples/preferences.ts'
 import { templatesExamples } from './examples/templates.ts'
 
 export type Example = {
@@ -31,6 +32,7 @@ export const exampleAreas: ExampleArea[] = [
   { name: '投递 Deliveries', inTabs: true, examples: deliveryExamples },
   { name: '模板 Templates', inTabs: false, examples: templatesExamples },
   { name: '应用 Apps', inTabs: false, examples: appsExamples },
+  { name: '偏好 Preferences', inTabs: false, examples: preferencesExamples },
   { name: '通讯录 Directory', inTabs: false, examples: directoryExamples },
   { name: '审计 Audit', inTabs: false, examples: auditExamples },
 ]

@@ -80,9 +80,17 @@ const BY_REASON: Record<string, FindingCode> = {
   INVALID_ACCOUNT: 'INVALID_ACCOUNT',
   NO_CHANNEL: 'NO_CHANNEL',
   MAY_HAVE_GONE_OUT: 'MAY_HAVE_GONE_OUT',
+  OPTED_OUT: 'OPTED_OUT',
+}
+/** What they made it wait for is over once a worker has it again. */
+const BY_QUIET_HOURS: Partial<Record<Delivery['state'], FindingCode>> = {
+  queued: 'QUIET_HOURS',
+  expired: 'OVER_IN_QUIET_HOURS',
 }
 
 function ofDelivery({ state, reason }: Delivery): Found {
+  const quiet = reason === 'QUIET_HOURS' ? BY_QUIET_HOURS[state] : undefined
+  if (quiet !== undefined) return { code: quiet }
   return { code: BY_REASON[reason ?? ''] ?? BY_STATE[state] }
 }
 

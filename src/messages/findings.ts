@@ -52,6 +52,19 @@ export const sentences = {
     zh: ({ user, channel }) => `${user} 没有渠道 ${channel} 所需的手机号或邮箱`,
     en: ({ user, channel }) => `${user} has no address for ${channel} in the directory`,
   },
+  OPTED_OUT: {
+    zh: ({ user, channel }) => `${user} 已关闭渠道 ${channel} 的此类消息`,
+    en: ({ user, channel }) => `${user} has switched messages of this type off on ${channel}`,
+  },
+  QUIET_HOURS: {
+    zh: ({ user, channel, at }) => `${user} 处于免打扰时段，渠道 ${channel} 将在 ${at} 发送`,
+    en: ({ user, channel, at }) => `it is a quiet hour for ${user}: it goes out on ${channel} at ${at}`,
+  },
+  OVER_IN_QUIET_HOURS: {
+    zh: ({ user, channel }) => `消息在 ${user} 的免打扰时段结束前到期，未从渠道 ${channel} 发出`,
+    en: ({ user, channel }) =>
+      `its time would be over before the quiet hours of ${user} are, so it did not go out on ${channel}`,
+  },
   SKIPPED: {
     zh: ({ user, channel, reason }) => `渠道 ${channel} 未向 ${user} 发送（${reason}）`,
     en: ({ user, channel, reason }) => `${user} was left out on ${channel} (${reason})`,

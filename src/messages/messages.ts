@@ -2,7 +2,7 @@
 import { and, desc, eq, sql, type SQL } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 import { contents, messages } from '../db/tables.ts'
-import { toldState } from '../delivery/queue.ts'
+import { toldState } from '../delivery/deliveries.ts'
 import type { ContentKind } from '../delivery/content.ts'
 
 export type Message = typeof messages.$inferSelect

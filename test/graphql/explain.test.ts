@@ -28,7 +28,7 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
   const set = (msgId: string, state: string, reason: string | null = null) =>
     query(
       posthouse.context.db,
-      sql`update deliveries set state = ${state}, reason = ${reason}, last_error = '5.1.1 no such user' where message_id = ${msgId}`,
+      sql`update deliveries set state = ${state}, reason = ${reason}, due_at = now() + interval '1 hour', last_error = '5.1.1 no such user' where message_id = ${msgId}`,
     )
   const both = { '1001': { content: 'c' }, '1002': { content: 'c' } }
 
@@ -76,7 +76,10 @@ describe.each(stores)('explainDelivery, on $name', (store) => {
     ['expired', 'TOO_OLD', 'TOO_OLD'],
     ['cancelled', 'RECALLED', 'CANCELLED'],
     ['cancelled', 'MAY_HAVE_GONE_OUT', 'MAY_HAVE_GONE_OUT'],
-    ['skipped', 'OPTED_OUT', 'SKIPPED'],
+    ['skipped', 'OPTED_OUT', 'OPTED_OUT'],
+    ['skipped', 'ANYTHING_ELSE', 'SKIPPED'],
+    ['queued', 'QUIET_HOURS', 'QUIET_HOURS'],
+    ['expired', 'QUIET_HOURS', 'OVER_IN_QUIET_HOURS'],
   ])('tells a delivery that is %s (%s) as %s', async (state, reason, code) => {
     const msgId = await push({ channelData: { '1001': { content: 'c' } } })
     await eventually(async () => (await codes(msgId, 'USER001')).join() === 'SENT')

@@ -65,6 +65,12 @@ describe('the schema', () => {
       'DirectoryKind',
       // At most a thousand.
       'UserGroup',
+      // As many as there are types, or types and channels, configured; ten.
+      'MsgType',
+      'PreferenceSwitch',
+      'ChannelPreference',
+      'QuietHours',
+      'DayOfWeek',
       // As many as a template has.
       'DeclaredVariable',
       'TemplateProblem',
