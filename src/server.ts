@@ -1,5 +1,4 @@
 /** The HTTP server: the documented calls in front, GraphQL beside them, callbacks of providers, health and metrics. */
-import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { authenticate } from './apps/authenticate.ts'
@@ -8,11 +7,22 @@ import type { Context } from './context.ts'
 import { answers } from './db/client.ts'
 import { callback } from './delivery/callbacks.ts'
 import { DIRECTORY_PATH, directoryCall, openImports } from './directory/rest.ts'
+import { SCIM_PATH, scimCall, scimRefusal } from './directory/scim/rest.ts'
 import { Refusal } from './errors.ts'
 import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
-import { ADMIN_BODY_LIMIT, BODY_LIMIT, makeYoga } from './graphql/yoga.ts'
+import { ADMIN_BODY_LIMIT, makeYoga } from './graphql/yoga.ts'
+import {
+  addressOf,
+  isLoopbackHost,
+  isLoopbackPeer,
+  isOwnOrigin,
+  mediaTypeOf,
+  originOf,
+  readBody,
+  requestIdOf,
+} from './request.ts'
 import { answer, type RestRequest } from './rest.ts'
 import { schema } from './schema.ts'
 
@@ -28,10 +38,15 @@ const NOWHERE = { pathname: '', searchParams: new URLSearchParams() }
 const BACKLOG = 16_384
 const CALLBACKS = '/callbacks/'
 /** What a request is counted under, by how its path begins. */
-const DOORS = { '/graphql': 'graphql', '/api/': 'rest', [CALLBACKS]: 'callbacks', '/metrics': 'metrics' }
+const DOORS = {
+  '/graphql': 'graphql',
+  '/api/': 'rest',
+  '/scim/': 'scim',
+  [CALLBACKS]: 'callbacks',
+  '/metrics': 'metrics',
+}
 /** The caller left before there was an answer: nginx counts it so. */
 const CALLER_LEFT = 499
-const REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export type PosthouseServer = {
   url: string
@@ -83,6 +98,8 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     if (path === '/metrics') return metrics(request, response)
     if (path === '/' && config.isLoopback) return void response.writeHead(302, { location: '/graphql' }).end()
     if (path.startsWith(DIRECTORY_PATH)) return directory(request, response, { path, query: searchParams }, requestId)
+    if (path === SCIM_PATH || path.startsWith(`${SCIM_PATH}/`))
+      return scim(request, response, { path, query: searchParams }, requestId)
     await rest(request, response, { path, query: searchParams }, requestId)
   }
 
@@ -110,7 +127,20 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     logDone('rest', request, response, requestId, { path: target.path, code: body['code'], msgId: body['msgId'] })
   }
 
-  /** The admin's calls about the directory. Whoever asks is known before any of the body is read. */
+  /** What the doors of the admin are called with. Whoever asks is known before any of the body is read. */
+  async function adminCall(request: IncomingMessage, requestId: string) {
+    const viewer = await ask(request.headers.authorization)
+    if (viewer.kind !== 'admin') throw new Refusal(viewer.kind === 'nobody' ? 'UNAUTHENTICATED' : 'FORBIDDEN')
+    const operator = readOperator(request.headers[OPERATOR] as string | undefined)
+    return {
+      method: request.method ?? '',
+      mediaType: mediaTypeOf(request.headers),
+      body: () => readBody(request, ADMIN_BODY_LIMIT),
+      by: byOf({ viewer, requestId, operator }),
+    }
+  }
+
+  /** The admin's calls about the directory. */
   async function directory(
     request: IncomingMessage,
     response: ServerResponse,
@@ -118,17 +148,11 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     requestId: string,
   ): Promise<void> {
     try {
-      const viewer = await ask(request.headers.authorization)
-      if (viewer.kind !== 'admin') throw new Refusal(viewer.kind === 'nobody' ? 'UNAUTHENTICATED' : 'FORBIDDEN')
-      const operator = readOperator(request.headers[OPERATOR] as string | undefined)
       const call = {
-        method: request.method ?? '',
+        ...(await adminCall(request, requestId)),
         path: path.slice(DIRECTORY_PATH.length),
         query,
-        mediaType: (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '',
-        body: () => readBody(request, ADMIN_BODY_LIMIT),
         stream: request,
-        by: byOf({ viewer, requestId, operator }),
       }
       const { status, data } = await directoryCall(context, call, imports)
       send(response, status, { code: 200, msg: '操作成功', data })
@@ -140,6 +164,28 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       send(response, kind.status, { code: kind.restCode, msg: zh })
     }
     logDone('directory', request, response, requestId, { path })
+  }
+
+  /** An identity provider's call, with the admin's key. */
+  async function scim(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query }: { path: string; query: URLSearchParams },
+    requestId: string,
+  ): Promise<void> {
+    const called = { path: path.slice(SCIM_PATH.length), query, origin: originOf(request.headers) }
+    const answer = await adminCall(request, requestId)
+      .then((call) => scimCall(context, { ...call, ...called }))
+      .catch((error: unknown) => {
+        const refusal = scimRefusal(error)
+        if (refusal.isOurs) log.error({ err: error, requestId }, 'scim: a bug of ours')
+        return refusal
+      })
+    for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value)
+    if (!request.complete) response.setHeader('connection', 'close')
+    if (answer.body === undefined) response.writeHead(answer.status).end()
+    else write(response, answer.status, 'application/scim+json; charset=utf-8', JSON.stringify(answer.body))
+    logDone('scim', request, response, requestId, { path })
   }
 
   /** A provider's call. Its query may hold a secret, and its body whom it is about: neither is logged. */
@@ -212,59 +258,6 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       readers.close()
     },
   }
-}
-
-/** A web page under another name that points here (DNS rebinding) shows itself by its Host. */
-function isLoopbackHost(host: string | undefined): boolean {
-  return /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host ?? '')
-}
-
-/** Browsers say where a page comes from; other clients say nothing. */
-function isOwnOrigin({ origin, host }: { origin?: string | undefined; host?: string | undefined }): boolean {
-  return origin === undefined || URL.parse(origin)?.host === host
-}
-
-/**
- * The peer's address, as far as it says who calls. Behind a proxy it is the proxy's, and from a browser on this machine
- * under another name (DNS rebinding) it is any web page's: then nobody's.
- */
-function addressOf({ headers, socket }: IncomingMessage): string | undefined {
-  const isForwarded = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
-  const isMisled = isLoopbackPeer(socket.remoteAddress) && !isLoopbackHost(headers.host)
-  return isForwarded || isMisled ? undefined : socket.remoteAddress
-}
-
-function isLoopbackPeer(address: string | undefined): boolean {
-  return /^(::1|(::ffff:)?127\.)/.test(address ?? '')
-}
-
-function requestIdOf(request: IncomingMessage): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
-}
-
-const callerLeft = () => new Error('the caller left before the whole body was here')
-
-function readBody(request: IncomingMessage, limit = BODY_LIMIT): Promise<Uint8Array> {
-  const mib = limit / BODY_LIMIT
-  const tooLarge = () =>
-    new Refusal('TOO_LARGE', { path: '(body)', zh: `超过上限 ${mib} MiB`, en: `is over the limit of ${mib} MiB` })
-  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge())
-  // The request's own iterator does the same for much more, which tells at hundreds of pushes a second.
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= limit) return void chunks.push(chunk)
-      request.pause()
-      reject(tooLarge())
-    })
-    request.once('end', () => resolve(Buffer.concat(chunks)))
-    request.once('error', reject)
-    request.once('close', () => request.readableEnded || reject(callerLeft()))
-    if (request.destroyed) reject(callerLeft())
-  })
 }
 
 function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {

@@ -124,6 +124,8 @@ export const users = pgTable(
     locale: text('locale'),
     /** IANA, e.g. `Asia/Shanghai`. Null: TIME_ZONE. */
     timeZone: text('time_zone'),
+    /** Null: no identity provider has said it. */
+    providedName: jsonb('provided_name').$type<ProvidedName>(),
     enabled: boolean('enabled').notNull().default(true),
     ...provisioned(),
     createdAt: createdAt(),
@@ -133,12 +135,20 @@ export const users = pgTable(
     uniqueIndex('users_external')
       .on(t.externalId)
       .where(sql`external_id is not null`),
+    // How identity providers find somebody: without regard to case.
+    index('users_folded').on(sql`lower(code)`),
+    index('users_folded_email')
+      .on(sql`lower(email)`)
+      .where(sql`email is not null`),
     // What everybody is paged by: byte order, the same on every database.
     index('users_page')
       .on(sql`code collate "C"`)
       .where(sql`enabled`),
   ],
 )
+
+/** A name as an identity provider splits it, which is shown to it again; `name` is what everybody else sees. */
+export type ProvidedName = { displayName?: string; formatted?: string; givenName?: string; familyName?: string }
 
 /**
  * Groups are what a receiver can name instead of people: depts (a tree), posts and roles. A disabled one reaches nobody, nor

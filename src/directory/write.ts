@@ -10,7 +10,7 @@ import { TABLES } from './known.ts'
 import type { CheckedRow } from './rows.ts'
 
 /** Column by the name that rows and the audit log have for it. Text, but for `enabled`. */
-const COLUMNS: Record<DirectoryKind, Record<string, string>> = {
+export const COLUMNS: Record<DirectoryKind, Record<string, string>> = {
   user: {
     name: 'name',
     phone: 'phone',
