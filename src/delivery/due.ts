@@ -8,21 +8,8 @@ import type { Context } from '../context.ts'
 import { hot, query, texts } from '../db/client.ts'
 import { specifiedFew } from '../directory/audience.ts'
 import { Refusal } from '../errors.ts'
-import {
-  CHUNK,
-  chunkOf,
-  dueColumns,
-  LEASE_SECONDS,
-  needsPeople,
-  nextChunk,
-  noteFailure,
-  put,
-  recipientsOf,
-  tell,
-  type Chunk,
-  type DueMessage,
-  type Ready,
-} from './fan-out.ts'
+import { CHUNK, chunkOf, needsPeople, nextChunk, recipientsOf, type Chunk } from './chunk.ts'
+import { dueColumns, LEASE_SECONDS, noteFailure, put, tell, type DueMessage, type Ready } from './fan-out.ts'
 import { isFree } from './queue.ts'
 
 /** Messages in a round. One of high priority that becomes due meanwhile waits for its end. */

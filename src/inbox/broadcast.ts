@@ -7,7 +7,7 @@ import { sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { json, query, texts, type Db } from '../db/client.ts'
 import { addUp, setCounts } from './counts.ts'
-import { isCurrent } from './inbox.ts'
+import { byUser, isCurrent } from './inbox.ts'
 
 /** About how many items one statement makes, for all its people together: it holds their inboxes meanwhile. */
 const ITEMS_AT_ONCE = 5_000
@@ -104,7 +104,7 @@ function copyBroadcasts(db: Db, users: readonly string[], each: number) {
           ), 0) as cursor
         from inboxes join users on users.code = inboxes.user_code
         where inboxes.user_code = any(${texts(users)})
-        order by inboxes.user_code
+        ${byUser(sql`inboxes.user_code`)}
         for update of inboxes
       ),
       wanted as (
@@ -163,7 +163,7 @@ async function makeInboxes(db: Db, users: string[]): Promise<void> {
     sql`
       insert into inboxes (user_code)
       select given.code from unnest(${texts(users)}) as given(code)
-      order by given.code
+      ${byUser(sql`given.code`)}
       on conflict (user_code) do nothing`,
   )
 }

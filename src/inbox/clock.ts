@@ -6,6 +6,7 @@
 import { sql } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 import { addUp, setCounts, unreadIn, unseenIn } from './counts.ts'
+import { byUser } from './inbox.ts'
 import type { Act } from './mark.ts'
 
 /** Items that one statement moves, of either kind: it holds their inboxes meanwhile. */
@@ -50,7 +51,7 @@ export async function moveOn(db: Db): Promise<string[]> {
       inbox as (
         select user_code, rev from inboxes
         where user_code in (select user_code from due)
-        order by user_code
+        ${byUser(sql`user_code`)}
         for update
       ),
       locked as (

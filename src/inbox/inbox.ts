@@ -43,8 +43,21 @@ export type InboxState = { id: string; rev: number; counts: Counts }
 /** Whether a message, a broadcast or an item has not expired. Its column is `expires_at`, and no other table may have one. */
 export const isCurrent = sql`(expires_at is null or expires_at > now())`
 
+/**
+ * The one order in which every statement takes inbox rows, so that no two can each wait for what the other has: that of the
+ * bytes of user codes. It is the same on every database, and several times as fast as a language's.
+ */
+export const byUser = (code: SQL) => sql`order by ${code} collate "C"`
+
 /** One more in a facet. Its name comes from one row, so that it is made once a statement, not once an inbox. */
 const oneMore = (facet: SQL) => facetPlus(sql`inbox.facets`, sql`(select ${facet} from facet)`, sql`1`)
+
+/**
+ * Ids of the inboxes that a statement makes: half of each is chance, the same for all of them, and half comes of the user's
+ * code by a chance seed. One of its own from `gen_random_uuid` costs each as much as the rest of its row.
+ */
+const seed = sql`hashtextextended(gen_random_uuid()::text, 0) as seed, right(replace(gen_random_uuid()::text, '-', ''), 16) as half`
+const newId = sql`(lpad(to_hex(hashtextextended(person, facet.seed)), 16, '0') || facet.half)::uuid`
 
 /**
  * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of its `people`
@@ -53,15 +66,16 @@ const oneMore = (facet: SQL) => facetPlus(sql`inbox.facets`, sql`(select ${facet
  */
 export const putItems = sql`
   facet as materialized (
-    select people, ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen
+    select people, ${unreadFacet(sql`message`)} as unread, ${unseenFacet(sql`message`)} as unseen,
+      jsonb_build_object(${unreadFacet(sql`message`)}, 1, ${unseenFacet(sql`message`)}, 1) as first, ${seed}
     from message
     where ${isCurrent}
   ),
   raised as (
-    insert into inboxes as inbox (user_code, rev, unread, unseen, facets)
-    select person, 1, 1, 1, jsonb_build_object(facet.unread, 1, facet.unseen, 1)
+    insert into inboxes as inbox (user_code, id, rev, unread, unseen, facets)
+    select person, ${newId}, 1, 1, 1, facet.first
     from facet, jsonb_array_elements_text(facet.people) as given(person)
-    order by person
+    ${byUser(sql`person`)}
     on conflict (user_code) do update
       set rev = inbox.rev + 1, unread = inbox.unread + 1, unseen = inbox.unseen + 1,
         facets = inbox.facets || jsonb_build_object(${oneMore(sql`unread`)}, ${oneMore(sql`unseen`)})

@@ -1,7 +1,7 @@
 /** Items of several messages that come by one statement. For one message, inbox.ts does the same for less. */
 import { sql } from 'drizzle-orm'
 import { addUp } from './counts.ts'
-import { isCurrent } from './inbox.ts'
+import { byUser, isCurrent } from './inbox.ts'
 
 /**
  * Fragment of the statement for messages that are due together: puts an item of each into the inboxes of its `people`.
@@ -19,7 +19,7 @@ export const putItemsTogether = sql`
   raised as (
     insert into inboxes as inbox (user_code, rev, unread, unseen, facets)
     select user_code, items, unread_by, unseen_by, facets from added
-    order by user_code
+    ${byUser(sql`user_code`)}
     on conflict (user_code) do update
       set rev = inbox.rev + excluded.rev, unread = inbox.unread + excluded.unread,
         unseen = inbox.unseen + excluded.unseen, facets = plus_facets(inbox.facets, excluded.facets)

@@ -6,6 +6,7 @@
 import { sql } from 'drizzle-orm'
 import { json, query, type Db } from '../db/client.ts'
 import { facetPlus, isKept, unreadFacet, unseenFacet } from './counts.ts'
+import { byUser } from './inbox.ts'
 
 /** Inboxes that one statement locks: their people wait for it with whatever they do. */
 const INBOXES_AT_ONCE = 500
@@ -65,7 +66,7 @@ async function takeFrom(db: Db, places: Place[]): Promise<string[]> {
         select inboxes.user_code, inboxes.rev, given."createdRev" as created_rev
         from jsonb_to_recordset(${json(places)}::jsonb) as given ("userCode" text, "createdRev" bigint)
         join inboxes on inboxes.user_code = given."userCode"
-        order by inboxes.user_code
+        ${byUser(sql`inboxes.user_code`)}
         for update of inboxes
       ),
       changed as (

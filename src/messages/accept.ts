@@ -4,7 +4,8 @@ import { sql, type SQL } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { hot, json } from '../db/client.ts'
 import { together } from '../db/together.ts'
-import { CHUNK, putChunk, putChunksTogether, recipientsOf, tell, type Chunk } from '../delivery/fan-out.ts'
+import { CHUNK, recipientsOf, type Chunk } from '../delivery/chunk.ts'
+import { putChunk, putChunksTogether, tell } from '../delivery/fan-out.ts'
 import { Refusal } from '../errors.ts'
 
 /** A push that passed every check. */

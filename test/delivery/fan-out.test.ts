@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Context } from '../../src/context.ts'
 import { json, query, type Store } from '../../src/db/client.ts'
 import type { Compat } from '../../src/db/tables.ts'
-import { CHUNK, nextChunk } from '../../src/delivery/fan-out.ts'
+import { nextChunk } from '../../src/delivery/chunk.ts'
 import { openHints } from '../../src/hints/hints.ts'
 import { stores } from '../kit/stores.ts'
 import { empty, step, workOff } from './kit.ts'
@@ -95,7 +95,10 @@ describe.each(stores)('fan-out, on $name', ({ open }) => {
   it('goes on where a worker that died has stopped', async () => {
     await putDue('specified', { dept: ['D'] }, { '1002': 'site', '1003': 'mail' })
     for (let steps = 0; steps < 2; steps++) await step(nodes[0]!)
-    expect(await result()).toMatchObject({ state: 'fanning_out', recipients: CHUNK, items: CHUNK })
+    const { state, recipients = 0, items } = await result()
+    expect([state, items]).toEqual(['fanning_out', recipients])
+    expect(recipients).toBeGreaterThan(0)
+    expect(recipients).toBeLessThan(PEOPLE)
     // Died after it took the next chunk: it is nobody's until the lease ends.
     await query(store.db, sql`update messages set lease_until = now() + interval '1 minute'`)
     expect(await step(nodes[1]!)).toBe(false)
