@@ -92,6 +92,11 @@ export const settings = {
     about:
       'A full sync of the directory that would disable a larger share of the enabled users, or of the groups of one kind, is refused unless it is confirmed. In per cent.',
   },
+  GRAPHIQL: {
+    read: yesNo,
+    about:
+      'Whether /graphql shows GraphiQL to browsers and answers introspection. Without it: on a loopback HOST only. It hands out no tokens but to this machine in development.',
+  },
   LOG_LEVEL: {
     read: z.enum(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

@@ -62,7 +62,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   const ask = (authorization: string | undefined) => authenticate(context, authorization)
   // The page is 9 MB: loaded when somebody first looks at it.
   const page = async () => (await import('./graphiql.ts')).graphiqlPage({ viewers, defaultViewer: 'user' })
-  const graphiql = config.isLoopback ? page : undefined
+  const graphiql = (config.GRAPHIQL ?? config.isLoopback) ? page : undefined
   const yoga = makeYoga(context, schema, ask, graphiql)
   const imports = openImports()
   let isReady = true

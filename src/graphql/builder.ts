@@ -1,5 +1,6 @@
 /** The GraphQL kit: the builder with its plugins, and scalars. The types are the slices'. */
 import SchemaBuilder from '@pothos/core'
+import ComplexityPlugin from '@pothos/plugin-complexity'
 import RelayPlugin, { decodeGlobalID, encodeGlobalID } from '@pothos/plugin-relay'
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import ZodPlugin from '@pothos/plugin-zod'
@@ -9,6 +10,7 @@ import type { App } from '../apps/apps.ts'
 import type { Asking, Context } from '../context.ts'
 import { badInput, Refusal } from '../errors.ts'
 import type { Handover } from './direct.ts'
+import { complexity } from './limits.ts'
 
 /** What resolvers get: the running Posthouse, and who asks; for an operation on a socket, how its stream may end before it. */
 export type GraphqlContext = Asking & { posthouse: Context; handover?: Handover | undefined }
@@ -25,7 +27,8 @@ type Types = {
 }
 
 export const builder = new SchemaBuilder<Types>({
-  plugins: [ScopeAuthPlugin, RelayPlugin, ZodPlugin],
+  plugins: [ScopeAuthPlugin, RelayPlugin, ZodPlugin, ComplexityPlugin],
+  complexity,
   defaultFieldNullability: false,
   relay: {
     clientMutationId: 'omit',

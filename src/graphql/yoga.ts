@@ -8,6 +8,7 @@ import type { Context, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
 import { readJson } from '../json.ts'
 import type { GraphqlContext } from './builder.ts'
+import { limits, rememberedTexts } from './limits.ts'
 
 /** The largest body of any call. */
 export const BODY_LIMIT = 1024 * 1024
@@ -43,7 +44,8 @@ export function makeYoga(
     graphiql: graphiql !== undefined,
     ...(graphiql === undefined ? {} : { renderGraphiQL: () => graphiql() }),
     maskedErrors: { maskError: (error) => withStatus(error, mask(error, context.log)) },
-    plugins: [onlyJson(authenticate)],
+    parserAndValidationCache: rememberedTexts(),
+    plugins: [onlyJson(authenticate), limits({ tellsSchema: graphiql !== undefined })],
     context: async ({ request, viewer, requestId }) => ({
       posthouse: context,
       requestId,
