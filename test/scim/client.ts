@@ -1,7 +1,9 @@
 /** Talks to a Posthouse as an identity provider does. */
 import type { Running } from '../kit/posthouse.ts'
 
-const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp'
+export const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp'
+export const GROUP = 'urn:ietf:params:scim:schemas:core:2.0:Group'
+export const OURS = 'urn:ietf:params:scim:schemas:extension:posthouse:2.0:Group'
 export const USER = 'urn:ietf:params:scim:schemas:core:2.0:User'
 
 export type ScimAnswer = { status: number; headers: Headers; body: Record<string, any> }

@@ -49,6 +49,7 @@ function refusalOf(kind: DirectoryKind, { path, en }: RowProblem): ScimProblem {
 /** Throws what an outcome refuses; `moved` and `done` are none. */
 export function refuseOutcome(outcome: PutOutcome, kind: DirectoryKind, code: string): void {
   if (outcome.is === 'gone') throw notFound(kind === 'user' ? `user ${code}` : `group ${kind}:${code}`)
+  if (outcome.is === 'idTaken') throw new ScimProblem(409, 'uniqueness', 'externalId: belongs to another already')
   if (outcome.is === 'missing')
     throw wrong('invalidValue', `members: there is no user ${outcome.people.join(', ')}; create users first`)
 }

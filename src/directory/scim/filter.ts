@@ -45,7 +45,7 @@ export function parsePath(text: string): Target {
   const reader = begin(text, 'invalidPath')
   const path = readPath(reader)
   const where = take(reader, '[') ? readInner(reader, 0) : undefined
-  const sub = where !== undefined && take(reader, '.') ? word(reader).toLowerCase() : path.sub
+  const sub = where !== undefined && take(reader, '.') ? part(reader) : path.sub
   if (reader.at < text.length) throw reader.refuse('the end of the path')
   return { ...path, ...(sub === undefined ? {} : { sub }), ...(where === undefined ? {} : { where }) }
 }
@@ -118,8 +118,8 @@ function readOne(reader: Reader, depth: number): Filter {
   const where = readInner(reader, depth + 1)
   // Not in the RFC, but how Microsoft Entra ID asks for a mail address: emails[type eq "work"].value eq "…".
   if (!take(reader, '.')) return { op: 'has', path, where }
-  const part = readComparison(reader, { attribute: word(reader).toLowerCase() })
-  return { op: 'has', path, where: { op: 'and', of: [where, part] } }
+  const compared = readComparison(reader, { attribute: part(reader) })
+  return { op: 'has', path, where: { op: 'and', of: [where, compared] } }
 }
 
 function readRest(reader: Reader, depth: number): Filter {
@@ -180,6 +180,15 @@ function readPath(reader: Reader): Path {
   }
 }
 
+/** What stands behind `emails[…].`. */
+function part(reader: Reader): string {
+  const found = match(reader, PART)
+  if (found === undefined) throw reader.refuse('a name')
+  skip(reader)
+  return found.toLowerCase()
+}
+
+const PART = /[\w$-]+/y
 const WORD = /[\w$:.-]+/y
 
 function word(reader: Reader): string {

@@ -22,7 +22,7 @@ const operation = z.object({
     .transform((op) => op.toLowerCase())
     .pipe(z.enum(['add', 'replace', 'remove'])),
   path: z.string().nullish(),
-  value: z.unknown(),
+  value: z.unknown().optional(),
 })
 const body = z.object({ operations: z.array(operation).min(1).max(OPERATIONS) })
 

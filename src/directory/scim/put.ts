@@ -26,8 +26,8 @@ export type Put = {
 /** Whoever joins and leaves; `isWhole`: nobody stays but those who join. */
 export type MemberChange = { isWhole: boolean; join: readonly string[]; leave: readonly string[] }
 
-/** `taken`: there already; `gone`: not there, or no more; `moved`: not as it was seen. Anything but `done`: nothing was written. */
-export type PutOutcome = { is: 'done' | 'taken' | 'gone' | 'moved' } | { is: 'missing'; people: string[] }
+/** `taken`: there already; `idTaken`: the external id is another's; `gone`: not there, or no more; `moved`: not as it was seen. Anything but `done`: nothing was written. */
+export type PutOutcome = { is: 'done' | 'taken' | 'idTaken' | 'gone' | 'moved' } | { is: 'missing'; people: string[] }
 
 /** Of those who are not there so many are named. */
 const NAMED = 10
@@ -35,6 +35,10 @@ const NAMED = 10
 /** When it was last changed, as a number that is compared exactly. */
 export const version = (table: SQL) => sql`(extract(epoch from ${table}.changed_at) * 1000000)::bigint::text`
 
+/** PostgreSQL's number for a value that a unique index has already. */
+const UNIQUE_VIOLATION = '23505'
+
+/** Writes what is put, whole or not at all, and says what came of it. */
 export async function put(db: Db, by: By, { kind, code, set, isNew, members, seen }: Put): Promise<PutOutcome> {
   const table = sql.identifier(TABLES[kind])
   const columns = [
@@ -51,7 +55,7 @@ export async function put(db: Db, by: By, { kind, code, set, isNew, members, see
   const isFit = isNew
     ? sql`(stored.code is null or stored.vanished_at is not null) and ${kind === 'user' ? isFree(code) : sql`true`}`
     : sql`stored.vanished_at is null and stored.code is not null and ${seen === undefined ? sql`true` : sql`${version(sql`stored`)} = ${seen}`}`
-  const [found] = await query<{ isThere: boolean; isFit: boolean; isWritten: boolean; missing: string[] }>(
+  const rows = await query<{ isThere: boolean; isFit: boolean; isWritten: boolean; missing: string[] }>(
     db,
     sql`
     with stored as materialized (select * from ${table} where code = ${code} for no key update),
@@ -83,7 +87,13 @@ export async function put(db: Db, by: By, { kind, code, set, isNew, members, see
     )})
     select exists (select from stored where vanished_at is null) as "isThere", exists (select from compared) as "isFit",
       exists (select from written) as "isWritten", to_jsonb(array(select code from missing order by code limit ${NAMED}::integer)) as missing`,
-  )
+  ).catch((error: { code?: unknown }) => {
+    // Somebody else has got the external id since it was looked for.
+    if (error.code === UNIQUE_VIOLATION) return undefined
+    throw error
+  })
+  if (rows === undefined) return { is: 'idTaken' }
+  const [found] = rows
   if (found === undefined || !found.isFit) return { is: isNew ? 'taken' : found?.isThere ? 'moved' : 'gone' }
   if (found.missing.length > 0) return { is: 'missing', people: found.missing }
   // Of two who make the same at once, the second finds it made.
