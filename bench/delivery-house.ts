@@ -30,7 +30,7 @@ async function work(store: Store, send: Carrier['send'], concurrency: number) {
   }
   const channels = new Map([['1001', channel]])
   const log = pino({ level: 'silent' })
-  const worker = startWorker({ store, db: store.db, log, hints, channels } as unknown as Context)
+  const worker = startWorker({ store, db: store.db, log, hints, channels, config: {} } as unknown as Context)
   return {
     hints,
     async stop() {

@@ -49,6 +49,17 @@ export const settings = {
       'Redis for the hints between nodes, instead of NOTIFY; of use only with DATABASE_URL. It may be away: then news takes up to 2 s.',
     secret: true,
   },
+  PUBLIC_URL: {
+    read: z
+      .string()
+      .refine(
+        isPublicUrl,
+        'is not an https address without anything behind its path: write e.g. https://posthouse.example.org',
+      )
+      .transform((url) => url.replace(/\/+$/, '')),
+    about:
+      'The https address at which people outside reach this house. With it, each mail to a user has a link for one-click unsubscribe; see docs/preferences.md.',
+  },
   DATA_DIR: {
     read: z.string().min(1),
     default: './data',
@@ -204,6 +215,11 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false
   }
+}
+
+/** It stands in a header of mails, in front of a path: plain characters, and short enough for what follows. */
+function isPublicUrl(text: string): boolean {
+  return /^https:\/\/[^/@][!-;=?-z|~]{0,200}$/i.test(text) && !/[?#@]/.test(text) && URL.canParse(text)
 }
 
 function isRedisUrl(text: string): boolean {

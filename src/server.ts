@@ -13,6 +13,8 @@ import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
 import { ADMIN_BODY_LIMIT, makeYoga } from './graphql/yoga.ts'
+import { unsubscribe, type UnsubscribeCall } from './preferences/unsubscribe.ts'
+import { UNSUBSCRIBE_PATH } from './preferences/unsubscribe-link.ts'
 import {
   addressOf,
   isLoopbackHost,
@@ -43,6 +45,7 @@ const DOORS = {
   '/api/': 'rest',
   '/scim/': 'scim',
   [CALLBACKS]: 'callbacks',
+  [UNSUBSCRIBE_PATH]: 'unsubscribe',
   '/metrics': 'metrics',
 }
 /** The caller left before there was an answer: nginx counts it so. */
@@ -86,8 +89,15 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     response.once('close', () =>
       context.metrics?.requestDone(door, response.headersSent ? response.statusCode : CALLER_LEFT),
     )
-    // Under whatever name a vendor reaches us, through a tunnel perhaps: a callback proves itself, and tells nothing.
-    if (path.startsWith(CALLBACKS)) return receive(request, response, { path, query: searchParams }, requestId)
+    // Under whatever name somebody reaches us, through a tunnel perhaps: these prove themselves, and tell nothing else.
+    if (path.startsWith(CALLBACKS))
+      return receive(request, response, 'callback', { requestId, path }, (call) =>
+        callback(context, path.slice(CALLBACKS.length), { ...call, query: searchParams }),
+      )
+    if (path.startsWith(UNSUBSCRIBE_PATH))
+      return receive(request, response, 'unsubscribe', { requestId }, (call) =>
+        unsubscribe(context, path.slice(UNSUBSCRIBE_PATH.length), call),
+      )
     if (!isOwnHost(request.headers)) return send(response, 403, { code: 401, msg: '身份验证失败' })
     if (path === '/graphql') {
       response.once('close', () => logDone('graphql', request, response, requestId, {}))
@@ -188,22 +198,31 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     logDone('scim', request, response, requestId, { path })
   }
 
-  /** A provider's call. Its query may hold a secret, and its body whom it is about: neither is logged. */
+  /** A call that proves itself. Its query or path may hold a secret, and its body whom it is about: none is logged. */
   async function receive(
     request: IncomingMessage,
     response: ServerResponse,
-    { path, query }: { path: string; query: URLSearchParams },
-    requestId: string,
+    door: 'callback' | 'unsubscribe',
+    logged: { requestId: string; path?: string },
+    act: (
+      call: UnsubscribeCall,
+    ) => Promise<{ status: number; contentType: string; body: string; headers?: Record<string, string> }>,
   ): Promise<void> {
-    const { status, contentType, body } = await callback(context, path.slice(CALLBACKS.length), {
+    const {
+      status,
+      contentType,
+      body,
+      headers = {},
+    } = await act({
       method: request.method ?? '',
-      query,
       headers: request.headers as RestRequest['headers'],
       body: () => readBody(request),
     })
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
     if (!request.complete) response.setHeader('connection', 'close')
     write(response, status, contentType, body)
-    logDone('callback', request, response, requestId, { path })
+    const { requestId, ...fields } = logged
+    logDone(door, request, response, requestId, fields)
   }
 
   /** For the admin; in development also for whoever calls from this machine, as the pages there. */

@@ -34,6 +34,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'directory/rest.ts',
     'directory/scim/rest.ts',
     'graphiql',
+    'preferences/unsubscribe*',
     'request',
     'rest',
     'schema',

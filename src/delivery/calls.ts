@@ -37,8 +37,10 @@ function inParts(all: readonly Claimed[], size: number): UnderWay[] {
 export function parcelOf(
   { id, messageId, address, attempts, maybeVia, maybeAnyone }: Claimed,
   content: Parcel['content'],
+  unsubscribe?: string,
 ): Parcel {
   const parcel: Parcel = { id, messageId, address, content, attempt: attempts }
+  if (unsubscribe !== undefined) parcel.unsubscribe = unsubscribe
   if (maybeVia !== null) parcel.maybeVia = maybeVia
   if (maybeAnyone) parcel.maybeAnyone = true
   return parcel

@@ -19,6 +19,7 @@ import { makeTokens } from './rate.ts'
 import { after, TOO_OLD, type Settlement } from './retries.ts'
 import { makeSayings, type Saying } from './sayings.ts'
 import { makeSettler, type Settling } from './settle.ts'
+import { makeLinks } from './unsubscribe-links.ts'
 import { whyOf, withoutAddresses } from './words.ts'
 
 /** How late due work may start when no hint comes. */
@@ -46,6 +47,8 @@ export type Carrying = {
   isOpen(): boolean
 }
 
+/** Of mails, by delivery id. */
+type Links = ReadonlyMap<string, string>
 type Attempted = Settling & { delivery: Claimed }
 
 export function carry(context: Context, channel: OpenChannel, bell: Bell, stopping: AbortSignal): Carrying {
@@ -55,6 +58,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
   const health = watchProvider((isOpen) => metrics?.circuit(channel.id, isOpen))
   const tokens = limits.rate === undefined ? undefined : makeTokens(store, channel.id, limits.rate)
   const sayings = makeSayings(db, channel.id)
+  const links = makeLinks(context, channel)
   const settle = makeSettler(store, () => stopping.aborted)
   const freed = makeBell()
   const underWay = new Set<UnderWay>()
@@ -139,7 +143,10 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     const firsts = calls.map(({ first }) => first)
     lanes.took(firsts)
     for (const one of calls) underWay.add(one)
-    const said = await sayings(firsts.map(({ messageId }) => messageId)).catch(async (error) => {
+    const [said, linked] = await Promise.all([
+      sayings(firsts.map(({ messageId }) => messageId)),
+      links(calls.flatMap(({ claimed }) => claimed.map(({ id }) => id))),
+    ]).catch(async (error) => {
       for (const one of calls) leave(one)
       for (const lease of new Set(firsts.map(({ lease }) => lease))) await giveBack(db, lease).catch(() => {})
       throw error
@@ -148,7 +155,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     if (performance.now() - claimedAt > FRESH_MS) {
       log.warn({ channelId: channel.id }, 'delivery: claimed too long ago to begin with; the leases will run out')
       for (const one of calls) leave(one)
-    } else for (const one of calls) void make(one, said.get(one.first.messageId))
+    } else for (const one of calls) void make(one, said.get(one.first.messageId), linked)
   }
 
   function leave(one: UnderWay): void {
@@ -164,12 +171,12 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
   }
 
   /** One call: what need not be sent is over at once, the rest when the provider has answered. */
-  async function make(one: UnderWay, saying: Saying | undefined): Promise<void> {
+  async function make(one: UnderWay, saying: Saying | undefined, linked: Links): Promise<void> {
     try {
       const over = withoutSending(one.first, saying)
       const attempted =
         over === undefined
-          ? outcomesOf(one, await call(one, saying))
+          ? outcomesOf(one, await call(one, saying, linked))
           : one.claimed.map((delivery) => ({ delivery, to: over, via: undefined }))
       note(attempted, await settle(attempted))
     } catch (error) {
@@ -179,12 +186,12 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     }
   }
 
-  function call(one: UnderWay, saying: Saying | undefined): Promise<Outcome[]> {
+  function call(one: UnderWay, saying: Saying | undefined, linked: Links): Promise<Outcome[]> {
     const content = saying?.content ?? {}
     health.calls()
     one.call = attempt(
       carrier,
-      one.claimed.map((delivery) => parcelOf(delivery, content)),
+      one.claimed.map((delivery) => parcelOf(delivery, content, linked.get(delivery.id))),
       limits.timeoutSeconds * 1_000,
     )
     return one.call.outcomes

@@ -30,6 +30,8 @@ export type Parcel = {
   content: Record<string, unknown>
   /** 1 for the first attempt: a provider may then send together what has equal contents. */
   attempt: number
+  /** Of a mail: the https address at which one click switches the like of it off (RFC 8058). */
+  unsubscribe?: string
   /** `via` of the last ambiguous attempt, where that is known: who may have taken it already. */
   maybeVia?: string
   /** An earlier attempt may have sent it, through nobody knows whom: a worker died at it. */

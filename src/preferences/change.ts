@@ -22,7 +22,7 @@ export async function setSwitch(context: Context, user: string, wanted: NewSwitc
   const key = keyOf(msgType, channelId)
   const said = json(isOn === null ? {} : { [key]: isOn })
   const told = (switches: SQL) => sql`jsonb_build_object(${key}::text, ${switches} -> ${key}::text)`
-  const isDone = await change(context.db, user, by, {
+  const { isThere, isStopped } = await change(context.db, user, by, {
     act: 'preferences.switch',
     first: isOn === null ? undefined : { switches: said, quietHours: '[]' },
     column: sql`switches`,
@@ -30,13 +30,14 @@ export async function setSwitch(context: Context, user: string, wanted: NewSwitc
     unless: isOn === false ? isMandatory(sql`${msgType}::text`) : sql`false`,
     told,
   })
-  if (!isDone)
+  if (!isThere) throw noSuchUser(user)
+  if (isStopped)
     throw badInput('msgType', `${msgType} 类消息必达，不能关闭`, `${msgType} is mandatory: nobody can switch it off`)
 }
 
 /** Sets when SMS and e-mail wait for a user, in place of what was set before; none: they never wait. */
 export async function setQuietHours(db: Db, user: string, windows: QuietHours[], by: Changer): Promise<void> {
-  await change(db, user, by, {
+  const { isThere } = await change(db, user, by, {
     act: 'preferences.quiet',
     first: windows.length === 0 ? undefined : { switches: '{}', quietHours: json(windows) },
     column: sql`quiet_hours`,
@@ -44,6 +45,7 @@ export async function setQuietHours(db: Db, user: string, windows: QuietHours[],
     unless: sql`false`,
     told: (quietHours) => sql`jsonb_build_object('quietHours', ${quietHours})`,
   })
+  if (!isThere) throw noSuchUser(user)
 }
 
 type Change = {
@@ -57,8 +59,13 @@ type Change = {
   told: (column: SQL) => SQL
 }
 
-/** False: `unless` held. */
-async function change(db: Db, user: string, { changedBy, audit }: Changer, how: Change): Promise<boolean> {
+/** Changes a person's row. `isStopped`: nothing was changed, since `unless` held. */
+export async function change(
+  db: Db,
+  user: string,
+  { changedBy, audit }: Changer,
+  how: Change,
+): Promise<{ isThere: boolean; isStopped: boolean }> {
   const { act, first, column, value, unless, told } = how
   const changes = sql`
     select ${user}::text as subject, (select ${told(column)} from was) as before, ${told(column)} as after from changed`
@@ -84,8 +91,7 @@ async function change(db: Db, user: string, { changedBy, audit }: Changer, how: 
       ${audit === undefined ? sql`` : sql`, audited as (${auditing(audit, act, changes)})`}
       select exists (select from users where code = ${user}) as "isThere", ${unless} as "isStopped"`,
   )
-  if (!found?.isThere) throw noSuchUser(user)
-  return !found.isStopped
+  return found ?? { isThere: false, isStopped: false }
 }
 
 function checkSwitch({ config, channels }: Context, { msgType, channelId, isOn }: NewSwitch): void {

@@ -114,7 +114,7 @@ export async function work(
   const ownLimits = { ...USUAL_LIMITS, timeoutSeconds: attemptMs / 1_000, ...limits }
   const provider = { schemes: ['test'] }
   const channels = new Map([['1003', { id: '1003', kind: 'mail', carrier, provider, limits: ownLimits }]])
-  const worker = startWorker({ store, db: store.db, log, hints, channels } as unknown as Context)
+  const worker = startWorker({ store, db: store.db, log, hints, channels, config: {} } as unknown as Context)
   return {
     lines,
     hints,

@@ -114,7 +114,7 @@ export function startCarrying(node: Context, outcome: () => Outcome) {
     close: async () => {},
   }
   const channel = { id: '1001', kind: 'sms', carrier, provider: { schemes: ['test'] }, limits: USUAL_LIMITS }
-  const worker = startWorker({ ...node, channels: new Map([['1001', channel]]) } as unknown as Context)
+  const worker = startWorker({ ...node, config: {}, channels: new Map([['1001', channel]]) } as unknown as Context)
   return { given, stop: () => worker.stop() }
 }
 

@@ -65,9 +65,15 @@ function withLineEnds(text: unknown): string {
   return text.replace(/\r\n?|\n/g, '\r\n')
 }
 
-/** One click (RFC 8058) only with an https address; a mailto address alone is for a program or a person to write to. */
-function unsubscribeHeaders({ id, messageId }: Parcel, { unsubscribe: { template, mailto } }: SmtpSettings) {
-  const url = template?.replaceAll('{id}', id).replaceAll('{messageId}', messageId)
+/**
+ * One click (RFC 8058) only with an https address: the channel's own where it has one, else that of this house. A mailto
+ * address alone is for a program or a person to write to.
+ */
+function unsubscribeHeaders(
+  { id, messageId, unsubscribe }: Parcel,
+  { unsubscribe: { template, mailto } }: SmtpSettings,
+) {
+  const url = template?.replaceAll('{id}', id).replaceAll('{messageId}', messageId) ?? unsubscribe
   const ways = [url, mailto === undefined ? undefined : `mailto:${mailto}?subject=${id}`].filter(
     (way) => way !== undefined,
   )

@@ -18,7 +18,7 @@ export const smtp = provider({
     'the server is on this machine. `tls=insecure` accepts any certificate, `tls=off` (smtp only) never encrypts. ' +
     '`dkim=<selector>` with `dkimKeyFile=/path/to/private.pem` (RSA) signs every mail, for the domain of `from` or for `dkimDomain`. ' +
     '`unsubscribe=https://your.host/path?d={id}` (`{id}` is the delivery, `{messageId}` the message; `%26` for `&`) offers one click to ' +
-    'unsubscribe (RFC 8058), `unsubscribeMailto` an address for it.',
+    'unsubscribe (RFC 8058) in place of the page that PUBLIC_URL gives, `unsubscribeMailto` an address for it.',
   example:
     'smtps://user:password@mail.example.org:465?from=posthouse@example.org&fromName=Posthouse&unsubscribe=https://example.org/unsubscribe?d={id}',
   kinds: ['mail'],
