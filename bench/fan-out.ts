@@ -22,10 +22,13 @@ import { APP, boot } from '../test/kit/posthouse.ts'
 import { median, report } from './measure.ts'
 
 const SERVER = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
-const ROUNDS = 7
+const ROUNDS = 5
 const PEOPLE = 50_000
 /** An inbox row and an item each. */
 const ROWS = 2 * PEOPLE
+const MSG_TYPE = 'notice'
+/** Of an inbox that has two. */
+const FACETS = JSON.stringify({ [`u/${MSG_TYPE}/${APP}`]: 2, [`s/${MSG_TYPE}/${APP}`]: 2 })
 
 const name = `posthouse_bench_${randomUUID().replaceAll('-', '')}`
 const admin = postgres(SERVER, { max: 1, onnotice: () => {} })
@@ -57,6 +60,7 @@ async function pushSeconds(): Promise<{ seconds: number; id: string }> {
   const { status, body } = await posthouse.post('/api/openApi/message/push/channel', {
     appId: APP,
     receiverType: 'specified',
+    msgType: MSG_TYPE,
     receiverData: { dept: ['ALL'] },
     channelData: { '1002': { title: '停水通知', content: '<p>明日八时至十时停水。</p>' } },
   })
@@ -107,7 +111,7 @@ const bareUpsert = sql`
   insert into items select * from items_copy`
 
 const times = { fresh: [] as number[], again: [] as number[], freshFloor: [] as number[], againFloor: [] as number[] }
-/** The same start for both: the fresh inboxes, of Posthouse's or of the floor's own writing. */
+// The same start for both: the fresh inboxes, of Posthouse's or of the floor's own writing.
 for (let round = 0; round < ROUNDS; round++) {
   await query(db, sql`truncate inboxes, items`)
   const fresh = await pushSeconds()
@@ -120,10 +124,7 @@ for (let round = 0; round < ROUNDS; round++) {
   await query(db, sql`truncate inboxes, items`)
   times.freshFloor.push(await floorSeconds(bareInsert))
   await mustHave(1)
-  await query(
-    db,
-    sql`update inboxes_copy set rev = 2, unread = 2, unseen = 2, facets = '{"u/notice/x": 2, "s/notice/x": 2}'`,
-  )
+  await query(db, sql`update inboxes_copy set rev = 2, unread = 2, unseen = 2, facets = ${FACETS}::jsonb`)
   await query(db, sql`update items_copy set message_id = ${again.id}, rev = 2, created_rev = 2`)
   times.againFloor.push(await floorSeconds(bareUpsert))
   await mustHave(2)
