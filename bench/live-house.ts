@@ -1,7 +1,7 @@
 /** The people of bench:live, and what happens to them: written by this process, which is another node to the one that is measured. */
 import { pino } from 'pino'
 import postgres from 'postgres'
-import { inboxToken } from '../src/apps/authenticate.ts'
+import { inboxToken } from '../src/apps/tokens.ts'
 import { openStore } from '../src/db/client.ts'
 import { openHints } from '../src/hints/hints.ts'
 import { APP, SECRETS } from '../test/kit/posthouse.ts'

@@ -76,6 +76,35 @@ export const settings = {
       'Signs inbox tokens (HS256). All nodes share it. Without it, on loopback only: one is made and kept in DATA_DIR.',
     secret: true,
   },
+  INBOX_JWT_SECRET_PREVIOUS: {
+    read: secret('HS256'),
+    about: 'The secret before INBOX_JWT_SECRET, still taken in tokens while a change of secrets is under way.',
+    secret: true,
+  },
+  INBOX_JWKS_URL: {
+    read: z
+      .string()
+      .refine(
+        isKeySetUrl,
+        'is not an address of a key set: write https://id.example.org/.well-known/jwks.json (http only for this machine)',
+      ),
+    about:
+      'The key set (JWKS) of another issuer, whose tokens are taken as inbox tokens too: RS256, ES256 or EdDSA. Needs INBOX_JWT_ISSUER. Kept for ten minutes, and looked at again for a key that is not known.',
+  },
+  INBOX_JWT_ISSUER: {
+    read: z.string().min(1).max(500),
+    about: 'The `iss` that tokens under INBOX_JWKS_URL must have.',
+  },
+  INBOX_JWT_AUDIENCE: {
+    read: z.string().min(1).max(500),
+    default: 'posthouse-inbox',
+    about: 'The `aud` that tokens under INBOX_JWKS_URL must have.',
+  },
+  INBOX_JWT_USER_CLAIM: {
+    read: z.string().regex(/^[\w:/.-]{1,100}$/, 'is not the name of a claim such as sub'),
+    default: 'sub',
+    about: "The claim of tokens under INBOX_JWKS_URL that holds the user's code.",
+  },
   TIME_ZONE: {
     read: z.string().refine(isTimeZone, 'is not a time zone name such as Asia/Shanghai'),
     default: 'Asia/Shanghai',
@@ -160,6 +189,8 @@ export function loadConfig(
     if (!isLoopback && !env[name] && !env[`${name}_FILE`])
       mistakes.push(`${name} must be set when HOST is not loopback: use \`openssl rand -hex 32\``)
   }
+  if (values['INBOX_JWKS_URL'] !== undefined && values['INBOX_JWT_ISSUER'] === undefined)
+    mistakes.push('INBOX_JWT_ISSUER must be set with INBOX_JWKS_URL: the `iss` of its tokens, as they have it')
   const channels = readChannels(env, mistakes)
   if (mistakes.length > 0) return { mistakes }
   return { config: { ...values, isLoopback, channels } as unknown as Config, mistakes: [] }
@@ -220,6 +251,12 @@ function isTimeZone(name: string): boolean {
 /** It stands in a header of mails, in front of a path: plain characters, and short enough for what follows. */
 function isPublicUrl(text: string): boolean {
   return /^https:\/\/[^/@][!-;=?-z|~]{0,200}$/i.test(text) && !/[?#@]/.test(text) && URL.canParse(text)
+}
+
+/** Keys that come over plain HTTP are anybody's who sits between, but for this machine. */
+function isKeySetUrl(text: string): boolean {
+  const url = URL.parse(text)
+  return url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.has(url.hostname.replace(/^\[|\]$/g, '')))
 }
 
 function isRedisUrl(text: string): boolean {

@@ -40,16 +40,20 @@ export type Metrics = {
 export type Secrets = {
   adminKey: string
   inboxJwtSecret: string
+  /** The one before, which tokens may still be signed with. */
+  previousInboxJwtSecret: string | undefined
   /** True when they were made for development and are kept in DATA_DIR. */
   areMade: boolean
 }
 
 /** Who is asking. Each field and call has a rule over this. */
-export type Viewer =
-  | { kind: 'nobody' }
-  | { kind: 'app'; app: App }
-  | { kind: 'user'; code: string; expiresAt: Date }
-  | { kind: 'admin' }
+export type Viewer = { kind: 'nobody' } | { kind: 'app'; app: App } | Person | { kind: 'admin' }
+
+/** Somebody with an inbox. `expiresAt` moves on when the token is renewed. */
+export type Person = { kind: 'user'; code: string; expiresAt: Date; token: TokenMarks }
+
+/** By what a token is known when it is taken back: its id, when it was issued, and what had been taken back by then. */
+export type TokenMarks = { jti: string | undefined; issuedAt: number | undefined; generation: number | undefined }
 
 /** What a single request adds. */
 export type Asking = {

@@ -4,6 +4,8 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { pino, type Logger } from 'pino'
+import { forgetEndedRevocations } from './apps/revoke.ts'
+import { mayStay } from './apps/tokens.ts'
 import type { Config } from './config.ts'
 import type { Context, OpenChannel, Secrets } from './context.ts'
 import { openStore, query, type Store } from './db/client.ts'
@@ -58,7 +60,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
     }
 
     const hints = await openHints(store, { redisUrl: config.REDIS_URL, log })
-    const live = openLive({ store, hints, log })
+    const live = openLive({ store, hints, log, mayStay: (person) => mayStay(store.db, person) })
     const metrics = makeMetrics()
     const channels = openChannels(config, { store, log, metrics })
     const context: Context = { config, secrets, store, db: store.db, log, hints, channels, live, metrics }
@@ -75,6 +77,9 @@ export async function start(config: Config, say: (line: string) => void): Promis
       )
       forgetOldCharges(store.db).catch((error: Error) =>
         log.warn({ why: error.name }, 'old confirmations stay for now'),
+      )
+      forgetEndedRevocations(store.db).catch((error: Error) =>
+        log.warn({ why: error.name }, 'revocations of ended tokens stay for now'),
       )
     }, HOUSEKEEPING_MS)
     introduce(context, server.url, viewers, say)
@@ -152,14 +157,15 @@ function cannotListen({ HOST, PORT }: Config, error: NodeJS.ErrnoException): Err
 
 /** The secrets from the settings; on loopback, ones made at the first start and kept in DATA_DIR. */
 function readSecrets(config: Config): Secrets {
-  const { ADMIN_KEY, INBOX_JWT_SECRET, DATA_DIR } = config
+  const { ADMIN_KEY, INBOX_JWT_SECRET, INBOX_JWT_SECRET_PREVIOUS: previousInboxJwtSecret, DATA_DIR } = config
   if (ADMIN_KEY !== undefined && INBOX_JWT_SECRET !== undefined) {
-    return { adminKey: ADMIN_KEY, inboxJwtSecret: INBOX_JWT_SECRET, areMade: false }
+    return { adminKey: ADMIN_KEY, inboxJwtSecret: INBOX_JWT_SECRET, previousInboxJwtSecret, areMade: false }
   }
   const made = readMadeSecrets(DATA_DIR)
   return {
     adminKey: ADMIN_KEY ?? made.adminKey,
     inboxJwtSecret: INBOX_JWT_SECRET ?? made.inboxJwtSecret,
+    previousInboxJwtSecret,
     areMade: true,
   }
 }

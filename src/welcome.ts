@@ -1,7 +1,8 @@
 /** What `npm start` prints: what is open, and what to do next. Tokens are made only for development on loopback. */
 import { createHmac } from 'node:crypto'
 import { findApp, putKey } from './apps/apps.ts'
-import { bearerKey, inboxToken, sha256 } from './apps/authenticate.ts'
+import { bearerKey, sha256 } from './apps/authenticate.ts'
+import { inboxToken } from './apps/tokens.ts'
 import type { Context } from './context.ts'
 import { person } from './directory/directory.ts'
 import type { GraphiqlViewer } from './graphiql.ts'

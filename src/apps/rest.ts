@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { check } from '../check.ts'
 import type { RestCall } from '../rest.ts'
-import { grantInboxToken, TOKEN_SECONDS } from './authenticate.ts'
+import { grantInboxToken, TOKEN_SECONDS } from './tokens.ts'
 
 const tokenInput = z.object({
   user: z.string().min(1).max(128),

@@ -111,6 +111,28 @@ export const appRates = pgTable('app_rates', {
   nextAt: time('next_at').notNull(),
 })
 
+/**
+ * Inbox tokens that are taken back before they end: one by its `jti`, or with `*` all that a person had. `generation` only
+ * grows: tokens of ours carry the one that they were made under, so that no clock decides whether one is older.
+ */
+export const tokenRevocations = pgTable(
+  'token_revocations',
+  {
+    userCode: text('user_code').notNull(),
+    jti: text('jti').notNull(),
+    revokedAt: time('revoked_at').notNull().defaultNow(),
+    generation: bigint('generation', { mode: 'number' }).notNull().default(0),
+    /** When the token ends by itself, and this row with it. Null: stays. */
+    expiresAt: time('expires_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userCode, t.jti] }),
+    index('token_revocations_expired')
+      .on(t.expiresAt)
+      .where(sql`expires_at is not null`),
+  ],
+)
+
 // ── Who receives. Writer: directory ─────────────────────────────────────────────────────────────────────────────────
 
 export const users = pgTable(

@@ -12,8 +12,15 @@ import { badInput, Refusal } from '../errors.ts'
 import type { Handover } from './direct.ts'
 import { complexity } from './limits.ts'
 
-/** What resolvers get: the running Posthouse, and who asks; for an operation on a socket, how its stream may end before it. */
-export type GraphqlContext = Asking & { posthouse: Context; handover?: Handover | undefined }
+/**
+ * What resolvers get: the running Posthouse, and who asks; for an operation on a socket, how its stream may end before it,
+ * and how the person stays on with a new token.
+ */
+export type GraphqlContext = Asking & {
+  posthouse: Context
+  handover?: Handover | undefined
+  renew?: ((authorization: string) => Promise<Date>) | undefined
+}
 
 type Types = {
   Context: GraphqlContext

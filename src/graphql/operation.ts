@@ -14,7 +14,12 @@ import type { makeYoga } from './yoga.ts'
 type Yoga = ReturnType<typeof makeYoga>
 
 /** Who asks, and by which socket. */
-type Asker = { viewer: Viewer; client: WebSocket; connection: Duplex }
+type Asker = {
+  viewer: Viewer
+  client: WebSocket
+  connection: Duplex
+  renew: (authorization: string) => Promise<Date>
+}
 
 type Operation = Pick<SubscribePayload, 'operationName' | 'variables'> & {
   id: string
@@ -64,6 +69,6 @@ async function run(
   return { results: given, follow }
 }
 
-function envelope(yoga: Yoga, { viewer }: Asker) {
-  return yoga.getEnveloped({ viewer, requestId: randomUUID(), params: {} })
+function envelope(yoga: Yoga, { viewer, renew }: Asker) {
+  return yoga.getEnveloped({ viewer, renew, requestId: randomUUID(), params: {} })
 }

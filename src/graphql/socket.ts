@@ -3,9 +3,9 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { CloseCode, handleProtocols } from 'graphql-ws'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { Viewer } from '../context.ts'
+import type { Person, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
-import { at } from './expiry.ts'
+import { atEnd } from './expiry.ts'
 import { takeOperation } from './operation.ts'
 import { startPings } from './pings.ts'
 import { speak } from './protocol.ts'
@@ -32,11 +32,13 @@ type Own = {
   authorization: string | undefined
   viewer: Viewer
   callOff: () => void
+  /** Lets the same person stay on with another token; gives how long. */
+  renew(authorization: string): Promise<Date>
 }
 
 /**
  * Serves graphql-ws on `path`. Who asks is settled once, by `connection_init {authorization}` or the upgrade's header;
- * the socket closes with 4403 when that person's token ends or he is disabled, with 4008 when its reader stops. `enter`
+ * the socket closes with 4403 when that person's token ends or he may not stay, with 4008 when its reader stops. `enter`
  * says that somebody is in, and calls when he has to leave; `allows` judges the upgrade's Origin and Host.
  */
 export function serveSockets(
@@ -45,7 +47,7 @@ export function serveSockets(
   yoga: ReturnType<typeof makeYoga>,
   authenticate: Authenticate,
   readers: Readers,
-  enter: (user: string, leave: () => void) => () => void,
+  enter: (person: Person, leave: () => void) => () => void,
   allows: (headers: { origin?: string | undefined; host?: string | undefined }) => boolean,
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({
@@ -65,13 +67,15 @@ export function serveSockets(
     if (request.url?.split('?', 1)[0] !== path) return refuse(socket, '404 Not Found')
     if (!allows(request.headers)) return refuse(socket, '403 Forbidden')
     sockets.handleUpgrade(request, socket, head, (client) => {
-      welcome({
+      const own: Own = {
         client,
         connection: socket,
         authorization: request.headers.authorization,
         viewer: { kind: 'nobody' },
         callOff: ignore,
-      })
+        renew: (authorization) => renew(own, authorization),
+      }
+      welcome(own)
     })
   })
 
@@ -114,7 +118,8 @@ export function serveSockets(
     }
     // It may have left while we looked who it is.
     if (own.viewer.kind === 'user' && own.client.readyState === WebSocket.OPEN) {
-      const { code, expiresAt } = own.viewer
+      const { viewer } = own
+      const { code } = viewer
       const before = ofUser.get(code) ?? 0
       if (before === SOCKETS_PER_USER) {
         const why = `${SOCKETS_PER_USER} sockets are open: close one, or share one`
@@ -122,8 +127,8 @@ export function serveSockets(
         return {}
       }
       ofUser.set(code, before + 1)
-      const noTimer = at(expiresAt, () => own.client.close(CloseCode.Forbidden, 'Token expired'))
-      const goOut = enter(code, () => own.client.close(CloseCode.Forbidden, 'Disabled'))
+      const noTimer = atEnd(viewer, () => own.client.close(CloseCode.Forbidden, 'Token expired'))
+      const goOut = enter(viewer, () => own.client.close(CloseCode.Forbidden, 'Not good any more'))
       own.callOff = () => {
         noTimer()
         goOut()
@@ -131,6 +136,14 @@ export function serveSockets(
       }
     }
     return { reconnectAfterMs: advice() }
+  }
+
+  /** What runs on goes on: whoever asks in its name is the same object, whose token now ends later. */
+  async function renew({ viewer }: Own, authorization: string): Promise<Date> {
+    const renewed = await authenticate(authorization)
+    if (viewer.kind !== 'user' || renewed.kind !== 'user' || renewed.code !== viewer.code) throw anotherPerson()
+    Object.assign(viewer, { token: renewed.token, expiresAt: renewed.expiresAt })
+    return renewed.expiresAt
   }
 
   function givePlace(user: string): void {
@@ -154,6 +167,14 @@ function destroyIt(this: Duplex): void {
 }
 
 function ignore(): void {}
+
+function anotherPerson(): Refusal {
+  return new Refusal('UNAUTHENTICATED', {
+    path: 'token',
+    zh: '令牌不是此连接的用户的',
+    en: "is not of this socket's person: open another socket",
+  })
+}
 
 function tooMany(): Refusal {
   return new Refusal('TOO_LARGE', {

@@ -18,7 +18,10 @@ export const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
 const PATIENCE = 8 * BODY_LIMIT
 
 /** What the HTTP or WebSocket server hands to Yoga for one operation. */
-export type ServerContext = { viewer?: Viewer; requestId: string; req?: IncomingMessage }
+export type ServerContext = { viewer?: Viewer; requestId: string; req?: IncomingMessage } & Pick<
+  GraphqlContext,
+  'renew'
+>
 
 export type GraphiqlPage = () => Promise<string>
 
@@ -46,9 +49,10 @@ export function makeYoga(
     maskedErrors: { maskError: (error) => withStatus(error, mask(error, context.log)) },
     parserAndValidationCache: rememberedTexts(),
     plugins: [onlyJson(authenticate), limits({ tellsSchema: graphiql !== undefined })],
-    context: async ({ request, viewer, requestId }) => ({
+    context: async ({ request, viewer, requestId, renew }) => ({
       posthouse: context,
       requestId,
+      renew,
       operator: readOperator(request?.headers.get(OPERATOR)),
       viewer: viewer ?? (await authenticate(request?.headers.get('authorization') ?? undefined)),
     }),

@@ -1,6 +1,6 @@
 /**
  * The slow beat that makes up for hints: a look at all who are connected to this node, which copies the broadcasts they
- * have not got, finds who moved, and who has been disabled and may not stay. A broadcast, or hints that may have been missed, bring the next look forward.
+ * have not got, finds who moved, and of whom it is in doubt whether he may stay. A broadcast, or hints that may have been missed, bring the next look forward.
  */
 import type { Logger } from 'pino'
 import type { Db } from '../db/client.ts'
@@ -13,28 +13,28 @@ const PEOPLE_AT_ONCE = 1_000
 /** Statements under way: a broadcast is copied to some while what the others got is read and said. */
 const STATEMENTS = 2
 
-/** Everybody connected, each with the rev he was told of, null: none; what to do when an inbox stands elsewhere or shuts. */
+/** Everybody connected, each with the rev he was told of, null: none; what to do when an inbox stands elsewhere, or its person may have to leave. */
 type Connected = {
   db: Db
   log: Logger
   people: () => Iterable<One>
   ring: (user: string) => void
-  showOut: (user: string) => void
+  doubt: (user: string) => Promise<void>
 }
 type One = { user: string; after: number | null }
 
 /** What to look for: a new broadcast, or whatever there may be. */
 type What = 'broadcast' | 'anything'
 
-export function startBeat({ db, log, people, ring, showOut }: Connected): {
+export function startBeat({ db, log, people, ring, doubt }: Connected): {
   look(what: What): Promise<void>
   stop(): void
 } {
   /** To nearly everybody a new broadcast comes: who is copied to here or by another node has moved, without a question. */
   async function findMoved(page: One[], what: What): Promise<Iterable<string>> {
     if (what === 'anything') {
-      const { moved, disabled } = await lookAfter(db, page)
-      for (const user of disabled) showOut(user)
+      const { moved, doubtful } = await lookAfter(db, page)
+      for (const user of doubtful) await doubt(user)
       return moved
     }
     const users = new Set(page.map(({ user }) => user))

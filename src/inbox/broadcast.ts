@@ -13,6 +13,8 @@ import { byUser, isCurrent } from './inbox.ts'
 const ITEMS_AT_ONCE = 5_000
 /** A broadcast with a lower `seq` may have begun later, by as much as the statement that accepts one may take. */
 const LONGEST_ACCEPT = '1 minute'
+/** Longer than between two looks, also when some fail: what was taken back before is not looked for again. */
+const LATELY = '5 minutes'
 /** Serialises the insertion of broadcasts, so that `seq` follows commit order and a cursor on it skips nothing. */
 const IN_ORDER = 7_302_120
 
@@ -44,12 +46,12 @@ export async function bringUpToDate(db: Db, users: string[]): Promise<string[]> 
 
 /**
  * The same for people of whom is known to which rev they were told: also gives those whose inboxes stand elsewhere, and
- * those who are disabled. One statement when there is no broadcast to copy.
+ * those who may have to leave. One statement when there is no broadcast to copy.
  */
 export async function lookAfter(
   db: Db,
   people: { user: string; after: number | null }[],
-): Promise<{ moved: string[]; disabled: string[] }> {
+): Promise<{ moved: string[]; doubtful: string[] }> {
   const found = await lookAt(db, people)
   const without = found.filter(({ hasInbox }) => !hasInbox).map(({ userCode }) => userCode)
   if (without.length > 0) await makeInboxes(db, [...new Set(without)])
@@ -62,8 +64,8 @@ export async function lookAfter(
   )
   const behind = [...new Set(found.filter(({ isBehind }) => isBehind).map(({ userCode }) => userCode))]
   for (const user of await copyMissed(db, behind)) moved.add(user)
-  const disabled = found.filter(({ isDisabled }) => isDisabled).map(({ userCode }) => userCode)
-  return { moved: [...moved], disabled }
+  const doubtful = new Set(found.filter(({ isDoubtful }) => isDoubtful).map(({ userCode }) => userCode))
+  return { moved: [...moved], doubtful: [...doubtful] }
 }
 
 /** Copies all that these people, who have inboxes, have missed; gives those whose inboxes that moved. */
@@ -168,10 +170,11 @@ async function makeInboxes(db: Db, users: string[]): Promise<void> {
   )
 }
 
-type Found = { userCode: string; hasInbox: boolean; isBehind: boolean; hasMoved: boolean; isDisabled: boolean }
+type Found = { userCode: string; hasInbox: boolean; isBehind: boolean; hasMoved: boolean; isDoubtful: boolean }
 
 /**
- * Of these people, those with no inbox yet, with broadcasts to copy, whose inboxes stand elsewhere, or who are disabled:
+ * Of these people, those with no inbox yet, with broadcasts to copy, whose inboxes stand elsewhere, who are disabled, or of whose tokens
+ * some were taken back lately:
  * one indexed look, next to nothing when there are none. A person who is not in the directory any more may still have an inbox.
  */
 function lookAt(db: Db, people: { user: string; after: number | null }[]): Promise<Found[]> {
@@ -179,18 +182,21 @@ function lookAt(db: Db, people: { user: string; after: number | null }[]): Promi
     db,
     sql`
       select given."user" as "userCode", inboxes.user_code is not null as "hasInbox", is_behind as "isBehind",
-        has_moved as "hasMoved", is_disabled as "isDisabled"
+        has_moved as "hasMoved", is_doubtful as "isDoubtful"
       from jsonb_to_recordset(${json(people)}::jsonb) as given ("user" text, after bigint)
       left join users on users.code = given."user"
       left join inboxes on inboxes.user_code = given."user"
       cross join lateral (
         select coalesce(inboxes.rev <> given.after, false) as has_moved,
-          coalesce(not users.enabled, false) as is_disabled, users.code is not null and (
+          coalesce(not users.enabled, false) or exists (
+            select from token_revocations
+            where user_code = given."user" and revoked_at > now() - ${LATELY}::interval
+          ) as is_doubtful, users.code is not null and (
           inboxes.user_code is null
           or exists (select from broadcasts where seq > inboxes.broadcast_cursor and created_at > users.created_at)
           or (inboxes.broadcast_cursor is null and exists (select from broadcasts where created_at > users.created_at))
         ) as is_behind
       ) as look
-      where is_behind or has_moved or is_disabled`,
+      where is_behind or has_moved or is_doubtful`,
   )
 }

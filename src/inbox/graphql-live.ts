@@ -1,7 +1,7 @@
 /** The live inbox in GraphQL: one stream of changes, as a subscription and as a query for pollers. */
 import { Refusal } from '../errors.ts'
 import { builder, viewerUser, type GraphqlContext } from '../graphql/builder.ts'
-import { at } from '../graphql/expiry.ts'
+import { atEnd } from '../graphql/expiry.ts'
 import type { InboxEvent } from './events.ts'
 import { CountsRef, itemId, ItemRef } from './graphql.ts'
 import type { Marks } from './since.ts'
@@ -182,7 +182,7 @@ builder.subscriptionField('inboxChanges', (t) =>
 )
 
 /**
- * The changes of a user's inbox until the subscriber leaves, the token ends, or the person is disabled. The bell hangs from the first `next` on,
+ * The changes of a user's inbox until the subscriber leaves, the token ends, or the person may not stay. The bell hangs from the first `next` on,
  * so that a stream nobody begins to read leaves none behind.
  * With a handover the bell outlives it: the socket leaves who goes on, and ends as the token and the person do.
  * Not a generator itself: `return` on one that waits for the bell would wait as well, and never let go of it.
@@ -200,11 +200,9 @@ function watch(
       mustLeave = true
       bell.close()
     }
-    const noTimer = viewer.kind === 'user' ? at(viewer.expiresAt, shut) : () => {}
-    const goOut = posthouse.live.guests.enter(user, shut)
+    const cancels = viewer.kind === 'user' ? [atEnd(viewer, shut), posthouse.live.guests.enter(viewer, shut)] : []
     const cancel = () => {
-      noTimer()
-      goOut()
+      for (const one of cancels) one()
     }
     leave = () => {
       cancel()
@@ -219,8 +217,8 @@ function watch(
     if (mustLeave)
       throw new Refusal('UNAUTHENTICATED', {
         path: 'token',
-        zh: '令牌已过期或用户已停用',
-        en: 'has expired, or its person is disabled: subscribe again with a new one',
+        zh: '令牌已过期或已失效',
+        en: 'has expired or is not good any more: subscribe again with a new one',
       })
   }
   const events = run()

@@ -1,5 +1,6 @@
 /** Who follows which inbox on this node, and what all of them share: the bells, the beat, the reading, the line at the start. */
 import type { Logger } from 'pino'
+import type { Person } from '../context.ts'
 import type { Store } from '../db/client.ts'
 import type { Hints } from '../hints/hints.ts'
 import { openAdmission, type Admission } from './admission.ts'
@@ -13,7 +14,7 @@ export type Live = {
   watch(user: string): Bell
   /** Users with at least one subscriber here. */
   connected(): number
-  /** Who has a socket or a stream open here, and leaves when he is disabled. */
+  /** Who has a socket or a stream open here, and leaves when he may not stay. */
   guests: Guests
   /** Through here passes whoever begins. */
   starts: Admission
@@ -23,13 +24,23 @@ export type Live = {
 }
 
 /** Hears the hint bus and, at a slow beat, the database itself, and rings the bells of those who moved. */
-export function openLive({ store, hints, log }: { store: Store; hints: Hints; log: Logger }): Live {
+export function openLive({
+  store,
+  hints,
+  log,
+  mayStay,
+}: {
+  store: Store
+  hints: Hints
+  log: Logger
+  mayStay: (person: Person) => Promise<boolean>
+}): Live {
   const bells: Bells = new Map()
   const ring = (user: string) => {
     // One that closes when it is rung leaves the line.
     for (let bell = bells.get(user), next = bell?.next; bell !== undefined; bell = next, next = bell?.next) bell.ring()
   }
-  const guests = openGuests()
+  const guests = openGuests(mayStay)
   const beat = startBeat({
     db: store.db,
     log,
@@ -43,7 +54,7 @@ export function openLive({ store, hints, log }: { store: Store; hints: Hints; lo
       for (const user of guests.users()) if (!bells.has(user)) yield { user, after: null }
     },
     ring,
-    showOut: guests.showOut,
+    doubt: guests.ask,
   })
   hints.on((hint) => {
     if (hint.kind === 'broadcast') void beat.look('broadcast')

@@ -47,8 +47,8 @@ describe.each(stores)('who is disabled, on $name', (store) => {
     await setEnabled('USER001', false)
 
     expect(await Promise.all(idle.map(({ closed }) => closed))).toEqual([
-      [4403, 'Disabled'],
-      [4403, 'Disabled'],
+      [4403, 'Not good any more'],
+      [4403, 'Not good any more'],
     ])
     await expect(live.result()).rejects.toMatchObject({ code: 4403 })
     expect(await stream.result()).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] })

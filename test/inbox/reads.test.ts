@@ -161,7 +161,7 @@ describe.each(stores)('What happened in many inboxes, on $name', ({ open }) => {
   /** A hub of its own on the store, with a subscriber for each of these, who have caught up. */
   async function subscribers(users: string[]) {
     const hints = await openHints(store)
-    const live = openLive({ store, hints, log: pino({ level: 'silent' }) })
+    const live = openLive({ mayStay: async () => true, store, hints, log: pino({ level: 'silent' }) })
     close.push(live.close, hints.close)
     const bells: Bell[] = []
     const got = users.map(() => [] as string[])

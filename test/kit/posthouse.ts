@@ -1,7 +1,7 @@
 /** A real Posthouse for tests, with the sample hospital, and short ways to talk to it as its callers do. */
 import { createClient, type Client } from 'graphql-ws'
 import WebSocket from 'ws'
-import { inboxToken } from '../../src/apps/authenticate.ts'
+import { inboxToken } from '../../src/apps/tokens.ts'
 import { loadConfig } from '../../src/config.ts'
 import { start } from '../../src/start.ts'
 import type { TestStore } from './stores.ts'
