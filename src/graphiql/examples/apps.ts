@@ -128,4 +128,13 @@ export const appsExamples: Example[] = [
 }`,
     variables: { keyId: '' },
   },
+  {
+    title: '收回某人的全部收件箱令牌 · Take back all inbox tokens of somebody',
+    viewer: 'admin',
+    query: `mutation RevokeTokens {
+  revokeInboxTokens(user: "USER040") {
+    user
+  }
+}`,
+  },
 ]

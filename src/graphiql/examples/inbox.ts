@@ -8,6 +8,7 @@ export const inboxExamples: Example[] = [
     query: `mutation InboxToken($user: String!) {
   inboxToken(user: $user, ttlSeconds: 3600) {
     token
+    jti
     expiresAt
   }
 }`,
