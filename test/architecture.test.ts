@@ -50,7 +50,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The slices, in the order in which a message travels: messages → delivery → inbox.
   // A push goes through delivery; only an app that says "he has read it" reaches the inbox directly.
   messages: ['apps', 'delivery', 'directory', 'inbox/broadcast.ts', 'inbox/mark.ts', 'preferences', 'templates'],
-  delivery: ['directory', 'inbox', 'preferences'],
+  // Whom a message speaks to in which words is decided with its recipients.
+  delivery: ['directory', 'inbox', 'preferences', 'templates/locale.ts'],
   inbox: [],
   // A token's person must exist.
   apps: ['directory'],

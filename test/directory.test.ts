@@ -56,7 +56,7 @@ describe.each(stores)('the directory on $name', ({ open }) => {
   describe('specified', () => {
     it('reaches a user by code, with name and addresses', async () => {
       expect(await specified(store.db, { user: ['USER001'] }, { ...ALL, descendants: true })).toEqual([
-        { code: 'USER001', name: '李伟', phone: '+8618660886275', email: 'liwei@example.org' },
+        { code: 'USER001', name: '李伟', phone: '+8618660886275', email: 'liwei@example.org', locale: null },
       ])
     })
 
@@ -163,8 +163,8 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     it('read the document’s user codes on SMS as those people’s phones', async () => {
       expect(await accounts(store.db, 'sms', ['USER001', 'USER002'])).toEqual({
         resolved: [
-          { account: 'USER001', userCode: 'USER001', address: '+8618660886275' },
-          { account: 'USER002', userCode: 'USER002', address: '+8618660886834' },
+          { account: 'USER001', userCode: 'USER001', address: '+8618660886275', name: '李伟', locale: null },
+          { account: 'USER002', userCode: 'USER002', address: '+8618660886834', name: '陈静', locale: null },
         ],
         invalid: [],
       })
@@ -173,8 +173,8 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     it('read the document’s phones on the site channel as the people who have them', async () => {
       expect(await accounts(store.db, 'site', ['18660886275', '18660886834'])).toEqual({
         resolved: [
-          { account: '18660886275', userCode: 'USER001', address: null },
-          { account: '18660886834', userCode: 'USER002', address: null },
+          { account: '18660886275', userCode: 'USER001', address: null, name: '李伟', locale: null },
+          { account: '18660886834', userCode: 'USER002', address: null, name: '陈静', locale: null },
         ],
         invalid: [],
       })
@@ -182,7 +182,7 @@ describe.each(stores)('the directory on $name', ({ open }) => {
 
     it('read the document’s mail addresses, one with a trailing blank, as one', async () => {
       expect(await accounts(store.db, 'mail', ['zhaoli@126.com', 'zhaoli@126.com '])).toEqual({
-        resolved: [{ account: 'zhaoli@126.com', userCode: null, address: 'zhaoli@126.com' }],
+        resolved: [{ account: 'zhaoli@126.com', userCode: null, address: 'zhaoli@126.com', name: null, locale: null }],
         invalid: [],
       })
     })
@@ -190,11 +190,14 @@ describe.each(stores)('the directory on $name', ({ open }) => {
     it('count once when they come to the same address or user, the first of them', async () => {
       const sms = await accounts(store.db, 'sms', ['186 6088 6275', 'USER001', '+8618660886275', 'USER002'])
       expect(sms.resolved).toEqual([
-        { account: '186 6088 6275', userCode: null, address: '+8618660886275' },
-        { account: 'USER002', userCode: 'USER002', address: '+8618660886834' },
+        { account: '186 6088 6275', userCode: null, address: '+8618660886275', name: null, locale: null },
+        { account: 'USER002', userCode: 'USER002', address: '+8618660886834', name: '陈静', locale: null },
       ])
       const site = await accounts(store.db, 'site', ['USER001', '18660886275'])
-      expect(site).toEqual({ resolved: [{ account: 'USER001', userCode: 'USER001', address: null }], invalid: [] })
+      expect(site).toEqual({
+        resolved: [{ account: 'USER001', userCode: 'USER001', address: null, name: '李伟', locale: null }],
+        invalid: [],
+      })
     })
 
     it('are invalid when they mean nobody, a disabled person, or a person without such an address', async () => {

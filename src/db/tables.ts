@@ -392,6 +392,8 @@ export const messages = pgTable(
     recalledAt: time('recalled_at'),
     recalledBy: text('recalled_by'),
     recallReason: text('recall_reason'),
+    /** The values of its template's variables, of one that says each person's name: fan-out renders it. Null: it says it to all. */
+    templateValues: jsonb('template_values').$type<Record<string, string | number | boolean>>(),
     requestId: text('request_id').notNull(),
     createdAt: createdAt(),
   },
@@ -408,7 +410,7 @@ export const messages = pgTable(
 
 export type MessageState = 'scheduled' | 'fanning_out' | 'fanned_out' | 'recalling' | 'recalled' | 'failed'
 
-/** What a message says on one channel: stored once, never per recipient. */
+/** What a message says on one channel: stored once, never per recipient. What it says to some only: `variants`. */
 export const contents = pgTable(
   'contents',
   {
@@ -418,7 +420,12 @@ export const contents = pgTable(
     channelId: text('channel_id').notNull(),
     /** What shape it has: `site`, `sms`, `mail` or `chat`; fixed here, since a channel's settings may change later. */
     kind: text('kind').$type<'site' | 'sms' | 'mail' | 'chat'>().notNull(),
+    /** What everybody gets who has no variant. */
     content: jsonb('content').$type<Record<string, unknown>>().notNull(),
+    /** The languages besides. Null: it says the same to people of any. */
+    locales: jsonb('locales').$type<string[]>(),
+    /** Whether it names the person it speaks to, in any language. */
+    isPersonal: boolean('is_personal').notNull().default(false),
   },
   (t) => [primaryKey({ columns: [t.messageId, t.channelId] })],
 )
@@ -459,6 +466,22 @@ export const usedConfirmations = pgTable(
 // ── How it is carried. Writer: delivery ─────────────────────────────────────────────────────────────────────────────
 
 /**
+ * What a message says on one channel to some of its recipients only: to those of a language, stored once for all of them,
+ * or to a single person whom it names. Items and deliveries tell which is theirs; nearly all have none.
+ */
+export const variants = pgTable(
+  'variants',
+  {
+    messageId: uuid('message_id').notNull(),
+    channelId: text('channel_id').notNull(),
+    /** A language (`en`), or a language if any and a person: `en@USER001`, `@USER001`. */
+    variant: text('variant').notNull(),
+    content: jsonb('content').$type<Record<string, unknown>>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.messageId, t.channelId, t.variant] })],
+)
+
+/**
  * One recipient on one outbound channel. The row is the job: see delivery/queue.ts for its states. A claim changes no
  * indexed column, so that it rewrites the row within its page (HOT); drizzle/0001 leaves room there.
  */
@@ -474,6 +497,8 @@ export const deliveries = pgTable(
     recipient: inByteOrder('recipient').notNull(),
     userCode: text('user_code'),
     address: text('address'),
+    /** Which of the message's `variants` it says. Null: its content. */
+    variant: text('variant'),
     state: text('state').$type<DeliveryState>().notNull(),
     /** Why it is in that state, as a code: `NO_ADDRESS`, `INVALID_ACCOUNT`, … */
     reason: text('reason'),
@@ -619,6 +644,8 @@ export const items = pgTable(
     changedAt: time('changed_at'),
     appId: text('app_id').notNull(),
     msgType: text('msg_type').notNull(),
+    /** Which of the message's `variants` it says. Null: its content. */
+    variant: text('variant'),
     createdAt: createdAt(),
     seenAt: time('seen_at'),
     readAt: time('read_at'),
@@ -673,6 +700,8 @@ export const broadcasts = pgTable(
     recalledAt: time('recalled_at'),
     /** The message's: it is copied to nobody any more from then on. */
     expiresAt: time('expires_at'),
+    /** Which variant people of which language get (templates/locale.ts). Null: it says the same in all. */
+    choices: jsonb('choices').$type<Record<string, string>>(),
     createdAt: createdAt(),
   },
   (t) => [index('broadcasts_created').on(t.createdAt)],

@@ -2,8 +2,9 @@
 import type { Call } from './attempt.ts'
 import type { Parcel } from './channel.ts'
 import type { Claimed } from './queue.ts'
+import { sayingKey } from './sayings.ts'
 
-/** A call to the provider with the deliveries it carries, all of the message of the first; it takes one slot of its lane. */
+/** A call to the provider with the deliveries it carries, all of the message of the first and in its words; it takes one slot of its lane. */
 export type UnderWay = { first: Claimed; claimed: readonly Claimed[]; call?: Call }
 
 /**
@@ -15,7 +16,7 @@ export function callsOf(claimed: readonly Claimed[], perCall: number): UnderWay[
   const together = [
     ...Map.groupBy(
       claimed.filter(({ isUntried }) => isUntried),
-      ({ messageId }) => messageId,
+      sayingKey,
     ).values(),
   ]
   return [

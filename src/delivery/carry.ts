@@ -17,7 +17,7 @@ import { giveBack } from './leases.ts'
 import { claim, claimAlike, LEASE_SECONDS, type Claimed } from './queue.ts'
 import { makeTokens } from './rate.ts'
 import { after, TOO_OLD, type Settlement } from './retries.ts'
-import { makeSayings, type Saying } from './sayings.ts'
+import { makeSayings, sayingKey, type Saying } from './sayings.ts'
 import { makeSettler, type Settling } from './settle.ts'
 import { makeLinks } from './unsubscribe-links.ts'
 import { whyOf, withoutAddresses } from './words.ts'
@@ -144,7 +144,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     lanes.took(firsts)
     for (const one of calls) underWay.add(one)
     const [said, linked] = await Promise.all([
-      sayings(firsts.map(({ messageId }) => messageId)),
+      sayings(firsts),
       links(calls.flatMap(({ claimed }) => claimed.map(({ id }) => id))),
     ]).catch(async (error) => {
       for (const one of calls) leave(one)
@@ -155,7 +155,7 @@ export function carry(context: Context, channel: OpenChannel, bell: Bell, stoppi
     if (performance.now() - claimedAt > FRESH_MS) {
       log.warn({ channelId: channel.id }, 'delivery: claimed too long ago to begin with; the leases will run out')
       for (const one of calls) leave(one)
-    } else for (const one of calls) void make(one, said.get(one.first.messageId), linked)
+    } else for (const one of calls) void make(one, said.get(sayingKey(one.first)), linked)
   }
 
   function leave(one: UnderWay): void {

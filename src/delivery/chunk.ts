@@ -6,7 +6,9 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { Context } from '../context.ts'
 import { accounts, everyone, namedFew, FEW_NAMED, specified, type Person } from '../directory/audience.ts'
 import type { Channel } from './channel.ts'
-import type { NewDelivery } from './queue.ts'
+import { choicesOf, type Choices } from '../templates/locale.ts'
+import type { NewDelivery } from './put-deliveries.ts'
+import { siteVariantsOf, variantsOn, type Languages, type Reader } from './variants.ts'
 
 /** Up to this many recipients a push is fanned out as it is accepted. Larger ones go chunk by chunk. */
 export const CHUNK = 1_000
@@ -27,13 +29,17 @@ export type Audience = {
   deptIncludesDescendants: boolean
 }
 
-type AudienceChannel = Pick<Channel, 'id' | 'kind'>
+type AudienceChannel = Pick<Channel, 'id' | 'kind'> & Languages
 
 /** A stretch of the audience, ready to be put. */
 export type Chunk = {
   people: string[]
+  /** Which variant people get on the site channel, by code: those who are not in it get none. */
+  siteVariants?: Record<string, string> | undefined
   deliveries: NewDelivery[]
   broadcast: boolean
+  /** Which variant of the broadcast people of which language get; decided when it becomes theirs. */
+  choices?: Choices | undefined
   /** Where the next stretch begins. */
   cursor: string
   isLast: boolean
@@ -94,15 +100,21 @@ export function chunkOf(audience: Audience, people: readonly Person[], cursor: s
   const { receiverType, channels } = audience
   const isToAll = receiverType === 'all'
   const outbound = channels.filter(({ kind }) => kind !== 'site' && kind !== 'chat')
-  const onSite = channels.some(({ kind }) => kind === 'site')
+  const site = channels.find(({ kind }) => kind === 'site')
+  const onSite = site !== undefined
   const deliveries = [
     ...postsOf(channels, cursor),
-    ...outbound.flatMap((channel) => people.map((person) => deliveryTo(person, channel))),
+    ...outbound.flatMap((channel) => {
+      const variantOf = variantsOn(channel)
+      return people.map((person) => deliveryTo(person, channel, variantOf(person)))
+    }),
   ]
   return {
     people: onSite && !isToAll ? people.map(({ code }) => code) : [],
+    siteVariants: isToAll ? undefined : siteVariantsOf(people, channels),
     deliveries,
     broadcast: isToAll && onSite && cursor === '',
+    choices: isToAll && site?.locales ? choicesOf(site.locales) : undefined,
     cursor: people.at(-1)?.code ?? cursor,
     isLast,
     reachesSomebody: (onSite && (isToAll || people.length > 0)) || deliveries.some(({ address }) => address !== null),
@@ -118,7 +130,7 @@ function postsOf(channels: AudienceChannel[], cursor: string): NewDelivery[] {
     .map(({ id: channelId }) => ({ id: randomUUIDv7(), channelId, ...to, state: 'queued', reason: null }))
 }
 
-function deliveryTo(person: Person, channel: AudienceChannel): NewDelivery {
+function deliveryTo(person: Person, channel: AudienceChannel, variant: string | undefined): NewDelivery {
   const address = channel.kind === 'sms' ? person.phone : person.email
   return {
     id: randomUUIDv7(),
@@ -126,6 +138,7 @@ function deliveryTo(person: Person, channel: AudienceChannel): NewDelivery {
     recipient: person.code,
     userCode: person.code,
     address,
+    variant,
     state: address === null ? 'skipped' : 'queued',
     reason: address === null ? 'NO_ADDRESS' : null,
   }
@@ -141,17 +154,19 @@ async function customChunk(
   cursor: string,
   most: number,
 ): Promise<Chunk> {
-  const all: { recipient: string; person?: string; delivery?: NewDelivery }[] = []
+  const all: { recipient: string; person?: Reader; delivery?: NewDelivery }[] = []
   const posts = postsOf(channels, cursor)
-  for (const { id: channelId, kind } of channels) {
+  for (const channel of channels) {
+    const { id: channelId, kind } = channel
     // Accounts there say only that it is wanted.
     if (kind === 'chat') continue
     const { resolved, invalid } = await accounts(db, kind, receiver[channelId] ?? [])
+    const variantOf = variantsOn(channel)
     const put = (recipient: string, rest: Omit<NewDelivery, 'id' | 'channelId' | 'recipient'>) =>
       all.push({ recipient, delivery: { id: randomUUIDv7(), channelId, recipient, ...rest } })
-    for (const { account, userCode, address } of resolved) {
-      if (kind === 'site' && userCode !== null) all.push({ recipient: userCode, person: userCode })
-      else put(account, { userCode, address, state: 'queued', reason: null })
+    for (const { account, userCode, address, locale } of resolved) {
+      if (kind === 'site' && userCode !== null) all.push({ recipient: userCode, person: { code: userCode, locale } })
+      else put(account, { userCode, address, variant: variantOf({ locale }), state: 'queued', reason: null })
     }
     for (const account of invalid)
       put(account, { userCode: null, address: null, state: 'failed', reason: 'INVALID_ACCOUNT' })
@@ -159,8 +174,10 @@ async function customChunk(
   const ahead = [...new Set(all.map(({ recipient }) => recipient))].filter((recipient) => recipient > cursor).toSorted()
   const last = ahead.slice(0, most).at(-1) ?? cursor
   const chunk = all.filter(({ recipient }) => recipient > cursor && recipient <= last)
+  const people = chunk.flatMap(({ person }) => person ?? [])
   return {
-    people: chunk.flatMap(({ person }) => person ?? []),
+    people: people.map(({ code }) => code),
+    siteVariants: siteVariantsOf(people, channels),
     deliveries: [...posts, ...chunk.flatMap(({ delivery }) => delivery ?? [])],
     broadcast: false,
     cursor: last,

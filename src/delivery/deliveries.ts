@@ -14,6 +14,7 @@ export type Delivery = {
   messageId: string
   channelId: string
   recipient: string
+  variant: string | null
   state: ToldState
   reason: string | null
   lastError: string | null
@@ -38,7 +39,7 @@ export const toldHistory = sql`
 
 const columns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.channel_id as "channelId", deliveries.recipient,
-  ${toldState} as state, deliveries.reason, deliveries.last_error as "lastError", deliveries.attempts, deliveries.receipt,
+  deliveries.variant, ${toldState} as state, deliveries.reason, deliveries.last_error as "lastError", deliveries.attempts, deliveries.receipt,
   ${toldHistory} as history, deliveries.due_at as "dueAt", deliveries.created_at as "createdAt",
   deliveries.settled_at as "settledAt"`
 

@@ -22,7 +22,8 @@ import { putItemsTogether } from '../inbox/put-together.ts'
 import { Refusal } from '../errors.ts'
 import { readAhead, readNext } from './ahead.ts'
 import { recipientsOf, type Audience, type Chunk } from './chunk.ts'
-import { isFree, putDeliveries } from './queue.ts'
+import { putDeliveries } from './put-deliveries.ts'
+import { isFree } from './queue.ts'
 import { whyOf } from './words.ts'
 
 /** A worker that takes longer than this over what it took has lost it to another; a few statements end sooner. */
@@ -90,7 +91,7 @@ export type DueMessage = Audience & { id: string; cursor: string }
 /** The columns of a `DueMessage`, where messages and apps are at hand. */
 export const dueColumns = sql`
   replace(messages.id::text, '-', '') as id, messages.receiver_type as "receiverType", messages.receiver, messages.cursor,
-  (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind)) from contents
+  (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind, 'locales', locales)) from contents
    where message_id = messages.id) as channels,
   coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`
 
@@ -126,8 +127,8 @@ function putting(parts: SQL) {
   return hot<{ id: string }, { chunks: string }>(sql`
     with given as (
       select * from jsonb_to_recordset(${sql.placeholder('chunks')}::jsonb) as chunk (
-        id uuid, after text, cursor text, "isLast" boolean, recipients int, people jsonb, deliveries jsonb,
-        broadcast boolean
+        id uuid, after text, cursor text, "isLast" boolean, recipients int, people jsonb, "siteVariants" jsonb,
+        deliveries jsonb, broadcast boolean, choices jsonb
       )
     ),
     standing as (
@@ -143,7 +144,7 @@ function putting(parts: SQL) {
       from given join standing on standing.id = given.id
       where messages.id = given.id and messages.cursor = given.after and messages.state in ('scheduled', 'fanning_out')
       returning messages.id, messages.app_id, messages.msg_type, messages.priority, messages.due_at, messages.expires_at,
-        given.people, given.deliveries, given.broadcast
+        given.people, given."siteVariants" as site_variants, given.deliveries, given.broadcast, given.choices
     ),
     ${parts}
     select id from message`)

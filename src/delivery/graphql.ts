@@ -9,6 +9,7 @@ import { forwardOnly, ID, owner, PAGE, readIdCursor } from '../graphql/paging.ts
 import { listEnded, type Delivery } from './deliveries.ts'
 import { queueDepth, type QueueLane } from './depth.ts'
 import { replay } from './replay.ts'
+import { localeOf } from './variants.ts'
 
 /** Ids in one call. */
 const IDS_LIMIT = 1_000
@@ -49,6 +50,11 @@ export const DeliveryRef = builder.objectRef<Delivery>('Delivery').implement({
     channelId: t.exposeString('channelId', { description: "The channel's id." }),
     recipient: t.exposeString('recipient', {
       description: "The user's code, or the custom account as it was sent; `*` for a post into a group chat.",
+    }),
+    locale: t.string({
+      nullable: true,
+      description: "The language it is in; null: the template's own, or a message without languages.",
+      resolve: ({ variant }) => localeOf(variant),
     }),
     state: t.expose('state', { type: DeliveryStateEnum, description: 'Where it is.' }),
     reason: t.exposeString('reason', {

@@ -19,9 +19,9 @@
  */
 import { sql } from 'drizzle-orm'
 import { hot, type Store } from '../db/client.ts'
-import type { DeliveryState } from '../db/tables.ts'
 import { wishes, type Wishes } from '../preferences/wishes.ts'
 import type { Plan } from './lanes.ts'
+import { sayingKey } from './sayings.ts'
 
 /** A worker that is not heard of for so long is taken for dead. A living one renews its leases every third of it. */
 export const LEASE_SECONDS = 30
@@ -34,30 +34,6 @@ export const MAX_AGE_SECONDS = 86_400
 export const DEPLOYMENT_SECONDS = 900
 /** So many workers lost in a row make a row suspect. */
 const SUSPECT_AFTER = 2
-
-export type NewDelivery = {
-  id: string
-  channelId: string
-  recipient: string
-  userCode: string | null
-  address: string | null
-  state: Extract<DeliveryState, 'queued' | 'skipped' | 'failed'>
-  reason: string | null
-}
-
-/** Fragment of the accept and fan-out statements. Expects a CTE `message (id, app_id, priority, due_at, expires_at, deliveries)`. */
-export const putDeliveries = sql`
-  put_deliveries as (
-    insert into deliveries (
-      id, message_id, app_id, channel_id, recipient, user_code, address, state, reason, priority, due_at, expires_at, settled_at
-    )
-    select new.id, message.id, message.app_id, new."channelId", new.recipient, new."userCode", new.address, new.state,
-      new.reason, message.priority, message.due_at, least(now() + ${sql.raw(`interval '${MAX_AGE_SECONDS} s'`)}, message.expires_at),
-      case when new.state <> 'queued' then now() end
-    from message, jsonb_to_recordset(message.deliveries) as new (
-      id uuid, "channelId" text, recipient text, "userCode" text, address text, state text, reason text
-    )
-  )`
 
 /**
  * Ends a query that locks many deliveries, for an update that joins what it found. Whoever may have to wait for rows takes
@@ -78,6 +54,8 @@ export type Claimed = {
   appId: string
   priority: number
   address: string
+  /** Which of the message's variants it says; null: its content. */
+  variant: string | null
   /** This one included. */
   attempts: number
   lease: string
@@ -133,7 +111,7 @@ const steps = sql`jsonb_array_elements(history) with ordinality`
  */
 const claimedColumns = sql`
   deliveries.id, deliveries.message_id as "messageId", deliveries.app_id as "appId", deliveries.priority,
-  deliveries.address, deliveries.attempts, ${wishes} as wishes,
+  deliveries.address, deliveries.variant, deliveries.attempts, ${wishes} as wishes,
   case when not (${isUntried} and ${isNew} and expires_at >= now()) then jsonb_build_object(
     'losses', losses,
     'isTooOld', expires_at < now(),
@@ -265,7 +243,7 @@ export async function claim(
 }
 
 /**
- * Takes up to `most` more of the same message for each of `claimed`, to go out with it in one call. Fanned out together
+ * Takes up to `most` more of the same message in the same words for each of `claimed`, to go out with it in one call. Fanned out together
  * they are due together: that is what finds them in the index. Only what was never tried: the rest goes out alone.
  */
 export async function claimAlike(
@@ -275,7 +253,7 @@ export async function claimAlike(
   most: number,
   lease: string,
 ): Promise<Claimed[]> {
-  const ids = [...new Map(claimed.map(({ messageId, id }) => [messageId, id])).values()]
+  const ids = [...new Map(claimed.map((one) => [sayingKey(one), one.id])).values()]
   const rows = await claimAlikeStatement(store, { channelId, ids: JSON.stringify(ids), most, lease })
   return rows.map((row) => whole(row, lease))
 }
@@ -288,7 +266,7 @@ const claimAlikeStatement = hot<ClaimedRow, { channelId: string; ids: string; mo
       select id from deliveries
       where channel_id = ${sql.placeholder('channelId')} and state = 'queued' and priority = alike.priority
         and app_id = alike.app_id and due_at = alike.due_at and message_id = alike.message_id
-        and attempts = 0 and lease is null and due_at <= now() and not recall_requested
+        and variant is not distinct from alike.variant and attempts = 0 and lease is null and due_at <= now() and not recall_requested
         and not maybe_sent and history = '[]'
       limit ${sql.placeholder('most')}::int
       for update skip locked

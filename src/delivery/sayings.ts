@@ -1,6 +1,6 @@
-/** What messages say on a channel, kept for a while: all recipients of a message share it, and it never changes. */
+/** What messages say on a channel, kept for a while: nearly always all recipients of a message share it, and it never changes. */
 import { sql } from 'drizzle-orm'
-import { query, texts, type Db } from '../db/client.ts'
+import { json, query, texts, type Db } from '../db/client.ts'
 import type { ContentKind } from './content.ts'
 
 /** Contents kept, by each channel. */
@@ -10,29 +10,33 @@ const KEPT_BYTES = 4 * 1024 * 1024
 
 export type Saying = { kind: ContentKind; content: Record<string, unknown> }
 
-/** Gives what these messages say on the channel, by message id. */
+/** What is said, of which message, and in which variant. */
+export type Spoken = { messageId: string; variant: string | null }
+
+/** Names what is said; a variant that is null for nearly all makes no name of its own. */
+export function sayingKey({ messageId, variant }: Spoken): string {
+  return variant === null ? messageId : `${messageId} ${variant}`
+}
+
+/** Gives what is said on the channel, by `sayingKey`. */
 export function makeSayings(db: Db, channelId: string) {
   const kept = new Map<string, Saying & { bytes: number }>()
   let keptBytes = 0
-  return async (messageIds: readonly string[]): Promise<ReadonlyMap<string, Saying>> => {
+  return async (wanted: readonly Spoken[]): Promise<ReadonlyMap<string, Saying>> => {
     const said = new Map<string, Saying>()
-    const missing = new Set<string>()
-    for (const id of messageIds) {
-      const saying = kept.get(id)
-      if (saying === undefined) missing.add(id)
-      else said.set(id, saying)
+    const missing = new Map<string, Spoken>()
+    for (const one of wanted) {
+      const key = sayingKey(one)
+      const saying = kept.get(key)
+      if (saying === undefined) missing.set(key, one)
+      else said.set(key, saying)
     }
     if (missing.size === 0) return said
-    const rows = await query<Saying & { messageId: string; bytes: number }>(
-      db,
-      sql`
-        select message_id as "messageId", kind, content, octet_length(content::text) as bytes from contents
-        where message_id = any(${texts([...missing])}::uuid[]) and channel_id = ${channelId}`,
-    )
-    for (const { messageId, ...saying } of rows) {
-      said.set(messageId, saying)
-      keptBytes += saying.bytes - (kept.get(messageId)?.bytes ?? 0)
-      kept.set(messageId, saying)
+    for (const { messageId, variant, ...saying } of await read(db, channelId, [...missing.values()])) {
+      const key = sayingKey({ messageId, variant })
+      said.set(key, saying)
+      keptBytes += saying.bytes - (kept.get(key)?.bytes ?? 0)
+      kept.set(key, saying)
     }
     for (const [id, { bytes }] of kept) {
       if (kept.size <= KEPT && keptBytes <= KEPT_BYTES) break
@@ -41,4 +45,36 @@ export function makeSayings(db: Db, channelId: string) {
     }
     return said
   }
+}
+
+type Read = Saying & Spoken & { bytes: number }
+
+/** Nearly always of no variant; then nobody looks for any. */
+async function read(db: Db, channelId: string, wanted: readonly Spoken[]): Promise<Read[]> {
+  const [common, varied] = [
+    wanted.filter(({ variant }) => variant === null),
+    wanted.filter(({ variant }) => variant !== null),
+  ]
+  const ofAll =
+    common.length === 0
+      ? []
+      : await query<Read>(
+          db,
+          sql`
+            select message_id as "messageId", null as variant, kind, content, octet_length(content::text) as bytes
+            from contents
+            where message_id = any(${texts(common.map(({ messageId }) => messageId))}::uuid[]) and channel_id = ${channelId}`,
+        )
+  if (varied.length === 0) return ofAll
+  const ofSome = await query<Read>(
+    db,
+    sql`
+      select contents.message_id as "messageId", variants.variant, contents.kind, variants.content,
+        octet_length(variants.content::text) as bytes
+      from jsonb_to_recordset(${json(varied)}::jsonb) as wanted ("messageId" uuid, variant text)
+      join variants on variants.message_id = wanted."messageId" and variants.channel_id = ${channelId}
+        and variants.variant = wanted.variant
+      join contents on contents.message_id = variants.message_id and contents.channel_id = variants.channel_id`,
+  )
+  return [...ofAll, ...ofSome]
 }

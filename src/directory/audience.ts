@@ -8,14 +8,20 @@ import { hot, json, query, texts, type Db } from '../db/client.ts'
 import { together } from '../db/together.ts'
 import { email, phone } from './address.ts'
 
-export type Person = { code: string; name: string; phone: string | null; email: string | null }
+export type Person = { code: string; name: string; phone: string | null; email: string | null; locale: string | null }
 /** What `specified` may name: user codes and group codes. */
 export type Receiver = { user?: string[]; dept?: string[]; post?: string[]; role?: string[] }
 /** A page: at most `limit` people whose codes come after `after` (`''`: from the start). */
 export type Page = { after: string; limit: number }
 
-/** A custom account and what it means: a user, an address, or both. */
-export type Resolved = { account: string; userCode: string | null; address: string | null }
+/** A custom account and what it means: a user with his name and language, an address, or both. */
+export type Resolved = {
+  account: string
+  userCode: string | null
+  address: string | null
+  name: string | null
+  locale: string | null
+}
 
 /**
  * The enabled users that the receiver's lists reach together, each once. `descendants`: a dept includes its
@@ -30,7 +36,7 @@ export async function specified(
     db,
     sql`
     with recursive ${reachedBy(receiver, descendants)}
-    select code, name, phone, email
+    select code, name, phone, email, locale
     from users
     where enabled and code in (select code from reached) and code collate "C" > ${after}
     order by code collate "C"
@@ -56,7 +62,7 @@ export const namedFew = together<readonly string[], Person[]>({
 })
 
 const usersNamed = hot<Person, { codes: string }>(sql`
-  select code, name, phone, email
+  select code, name, phone, email, locale
   from users
   where enabled and code = any(array(select jsonb_array_elements_text(${sql.placeholder('codes')}::jsonb)))`)
 
@@ -106,7 +112,7 @@ function fewAlike(db: Db, lists: string, asked: object[], most: number) {
   return query<(Person | { code: null }) & { place: number; isLarge: boolean }>(
     db,
     sql`
-    select asked.place, whom.is_large as "isLarge", users.code, users.name, users.phone, users.email
+    select asked.place, whom.is_large as "isLarge", users.code, users.name, users.phone, users.email, users.locale
     from jsonb_to_recordset(${json(asked)}::jsonb) as asked (place int, receiver jsonb, descendants boolean)
     cross join lateral (
       with recursive ${found}
@@ -190,7 +196,7 @@ export async function everyone(db: Db, { after, limit }: Page): Promise<Person[]
   return query<Person>(
     db,
     sql`
-    select code, name, phone, email
+    select code, name, phone, email, locale
     from users
     where enabled and code collate "C" > ${after}
     order by code collate "C"
@@ -226,7 +232,7 @@ export async function accounts(
   const invalid: string[] = []
   for (const account of list) {
     const own = address.get(account)
-    const found = own === undefined ? user.get(account) : { userCode: null, address: own }
+    const found = own === undefined ? user.get(account) : { userCode: null, address: own, name: null, locale: null }
     const key = kind === 'site' ? found?.userCode : found?.address
     if (found === undefined || key === undefined || key === null) invalid.push(account)
     else if (!resolved.has(key)) resolved.set(key, { account, ...found })
@@ -236,13 +242,13 @@ export async function accounts(
 
 /** The enabled user behind each account that has one, with his address on that kind of channel. */
 async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms' | 'mail') {
-  const behind = new Map<string, { userCode: string; address: string | null }>()
+  const behind = new Map<string, Omit<Resolved, 'account'>>()
   if (list.length === 0) return behind
   const phones = new Map(kind === 'site' ? list.map((account) => [account, phone(account)]) : [])
   const rows = await query<Person>(
     db,
     sql`
-    select code, name, phone, email
+    select code, name, phone, email, locale
     from users
     where enabled and (code = any(${texts(list)}) or phone = any(${texts([...phones.values()].filter((number) => number !== undefined))}))`,
   )
@@ -253,24 +259,24 @@ async function usersBehind(db: Db, list: readonly string[], kind: 'site' | 'sms'
     const owners = (number === undefined ? undefined : byPhone.get(number)) ?? []
     const user = byCode.get(account) ?? (owners.length === 1 ? owners[0] : undefined)
     if (user === undefined) continue
-    behind.set(account, { userCode: user.code, address: { site: null, sms: user.phone, mail: user.email }[kind] })
+    const address = { site: null, sms: user.phone, mail: user.email }[kind]
+    behind.set(account, { userCode: user.code, address, name: user.name, locale: user.locale })
   }
   return behind
 }
 
-/** How many enabled people a receiver's lists reach together, or all there are, and how many have which address. */
-export async function countPeople(
-  db: Db,
-  receiver: Receiver | 'all',
-  descendants: boolean,
-): Promise<{ people: number; phones: number; emails: number }> {
-  const [counts] = await query<{ people: number; phones: number; emails: number }>(
+/** How many people of a language there are, and how many of them have which address. */
+export type Counted = { locale: string | null; people: number; phones: number; emails: number }
+
+/** The enabled people whom a receiver's lists reach together, or all there are, in numbers by language. */
+export async function countPeople(db: Db, receiver: Receiver | 'all', descendants: boolean): Promise<Counted[]> {
+  return query<Counted>(
     db,
     sql`
     ${receiver === 'all' ? sql`` : sql`with recursive ${reachedBy(receiver, descendants)}`}
-    select count(*) as people, count(phone) as phones, count(email) as emails
+    select locale, count(*) as people, count(phone) as phones, count(email) as emails
     from users
-    where enabled ${receiver === 'all' ? sql`` : sql`and code in (select code from reached)`}`,
+    where enabled ${receiver === 'all' ? sql`` : sql`and code in (select code from reached)`}
+    group by locale`,
   )
-  return counts ?? { people: 0, phones: 0, emails: 0 }
 }

@@ -20,18 +20,19 @@ const IN_ORDER = 7_302_120
 
 /**
  * Fragment of the accept and fan-out statements: makes a broadcast of each message that is to be one.
- * Expects a CTE `message (id, app_id, msg_type, due_at, expires_at, broadcast)`. The lock is held until the commit; `seq` is drawn
+ * Expects a CTE `message (id, app_id, msg_type, due_at, expires_at, broadcast, choices)`. The lock is held until the commit; `seq` is drawn
  * after it is taken.
  */
 export const putBroadcast = sql`
   in_order as materialized (
-    select message.id, message.app_id, message.msg_type, message.due_at, message.expires_at, pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
+    select message.id, message.app_id, message.msg_type, message.due_at, message.expires_at, message.choices,
+      pg_advisory_xact_lock(${sql.raw(String(IN_ORDER))})::text as taken
     from message
     where broadcast and ${isCurrent}
   ),
   put_broadcast as (
-    insert into broadcasts (message_id, app_id, msg_type, expires_at)
-    select id, app_id, msg_type, expires_at from in_order where taken is not null order by due_at, id
+    insert into broadcasts (message_id, app_id, msg_type, expires_at, choices)
+    select id, app_id, msg_type, expires_at, choices from in_order where taken is not null order by due_at, id
     returning seq
   )`
 
@@ -99,7 +100,7 @@ function copyBroadcasts(db: Db, users: readonly string[], each: number) {
     db,
     sql`
       with inbox as (
-        select inboxes.user_code, inboxes.rev, users.created_at,
+        select inboxes.user_code, inboxes.rev, users.created_at, users.locale,
           coalesce(inboxes.broadcast_cursor, (
             select seq from broadcasts
             where created_at < users.created_at - ${LONGEST_ACCEPT}::interval order by created_at desc limit 1
@@ -110,10 +111,10 @@ function copyBroadcasts(db: Db, users: readonly string[], each: number) {
         for update of inboxes
       ),
       wanted as (
-        select inbox.user_code, inbox.rev, broadcast.*
+        select inbox.user_code, inbox.rev, broadcast.*, variant_for(broadcast.choices, inbox.locale) as variant
         from inbox
         cross join lateral (
-          select seq, message_id, app_id, msg_type, expires_at, created_at
+          select seq, message_id, app_id, msg_type, expires_at, choices, created_at
           from broadcasts
           where seq > inbox.cursor and created_at > inbox.created_at
           order by seq
@@ -133,8 +134,8 @@ function copyBroadcasts(db: Db, users: readonly string[], each: number) {
         where (seq in (select seq from standing)) is true
       ),
       changed as (
-        insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, expires_at, created_at)
-        select user_code, message_id, next_rev, next_rev, app_id, msg_type, expires_at, created_at from missing
+        insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, variant, expires_at, created_at)
+        select user_code, message_id, next_rev, next_rev, app_id, msg_type, variant, expires_at, created_at from missing
         returning user_code, app_id, msg_type, 1 as unread_by, 1 as unseen_by
       ),
       ${addUp},

@@ -10,6 +10,7 @@ import { query, texts, type Db } from '../db/client.ts'
 import type { ItemChange } from '../db/tables.ts'
 import { facetPlus, unreadFacet, unseenFacet, type Counts } from './counts.ts'
 import { isOfKind, type KindFilter } from './filter.ts'
+import { saidTo } from './said.ts'
 import { says, stretches } from './search.ts'
 
 export type Item = {
@@ -61,7 +62,7 @@ const newId = sql`(lpad(to_hex(hashtextextended(person, facet.seed)), 16, '0') |
 
 /**
  * Fragment of the accept and fan-out statements: puts an item of the message into the inbox of each of its `people`
- * (user codes, each once). Expects a CTE `message (id, app_id, msg_type, people, expires_at)` of at most one row; nothing
+ * (user codes, each once). Expects a CTE `message (id, app_id, msg_type, people, site_variants, expires_at)` of at most one row; nothing
  * happens without, or when its time is over. Inbox rows are taken in the order of user codes, as everywhere, so that two statements cannot deadlock.
  */
 export const putItems = sql`
@@ -82,8 +83,9 @@ export const putItems = sql`
     returning user_code, rev
   ),
   put_items as (
-    insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, expires_at)
-    select raised.user_code, message.id, raised.rev, raised.rev, message.app_id, message.msg_type, message.expires_at
+    insert into items (user_code, message_id, rev, created_rev, app_id, msg_type, variant, expires_at)
+    select raised.user_code, message.id, raised.rev, raised.rev, message.app_id, message.msg_type,
+      message.site_variants ->> raised.user_code, message.expires_at
     from raised, message
     returning user_code
   )`
@@ -93,7 +95,7 @@ const itemColumns = sql`
   items.user_code as "userCode", items.message_id as "messageId", items.rev, items.created_rev as "createdRev",
   items.change, coalesce(items.changed_at, items.created_at) as "changedAt", items.app_id as "appId", items.msg_type as "msgType", items.created_at as "createdAt",
   items.seen_at as "seenAt", items.read_at as "readAt", items.archived_at as "archivedAt", items.snoozed_until as "snoozedUntil",
-  items.expires_at as "expiresAt", items.deleted_at as "deletedAt", contents.content, messages.sender_code as "senderCode",
+  items.expires_at as "expiresAt", items.deleted_at as "deletedAt", ${saidTo(sql`items.variant`)} as content, messages.sender_code as "senderCode",
   messages.sender_name as "senderName", messages.business_id as "businessId", messages.priority`
 
 const itemJoins = sql`

@@ -5,6 +5,7 @@
 import { sql, type SQL } from 'drizzle-orm'
 import { codePoints } from '../check.ts'
 import { json, query, type Db } from '../db/client.ts'
+import { saidTo } from './said.ts'
 
 /** Characters that a search may have. */
 export const SEARCH_LIMIT = 100
@@ -88,10 +89,13 @@ export function says(search: string): SQL | undefined {
       select (case when said ~ ${FOLDED} then normalize(said, NFKC) else said end)
         ~ all (array(select jsonb_array_elements_text(${json(words.map(patternOf))}::jsonb)))
       from (
-        select (content ->> 'title') || E'\\n' || (content ->> 'text') as said
-        from contents
-        where contents.message_id = items.message_id and contents.kind = 'site'
-        offset 0
+        select (said ->> 'title') || E'\\n' || (said ->> 'text') as said
+        from (
+          select ${saidTo(sql`items.variant`)} as said
+          from contents
+          where contents.message_id = items.message_id and contents.kind = 'site'
+          offset 0
+        ) as content
       ) as content
     )`
 }

@@ -1,12 +1,13 @@
 /**
  * What happened in inboxes after a rev: of all who ask at a time in one statement, which for each of them costs a part of
  * what one of his own would. It answers in JSON, which is read several times as fast as rows of so many columns, and has
- * what a message says once, however many people it came to; the objects share it then.
+ * what a message says once (in each language), however many people it came to; the objects share it then.
  */
 import { sql, type SQL } from 'drizzle-orm'
 import { hot, json, type Store } from '../db/client.ts'
 import type { Counts } from './counts.ts'
 import type { InboxState, Item } from './inbox.ts'
+import { saidTo } from './said.ts'
 
 /**
  * What happened at one rev: an item came, or some changed. `messageIds`: all of them; the item is one, as it stands now.
@@ -62,14 +63,17 @@ const ms = (time: SQL) => sql`floor(extract(epoch from ${time}) * 1000)`
 const plain = (id: SQL) => sql`replace(${id}::text, '-', '')`
 const times = (item: SQL) =>
   sql`json_build_array(${ms(sql`${item}.seen_at`)}, ${ms(sql`${item}.read_at`)}, ${ms(sql`${item}.archived_at`)}, ${ms(sql`${item}.snoozed_until`)})`
+/** Names what one message says to those of one variant. */
+const saying = (message: SQL, variant: SQL) =>
+  sql`case when ${variant} is null then ${message}::text else ${message} || ' ' || ${variant} end`
 const ownColumns = sql`
-  asker, json_build_array(${plain(sql`inbox_id`)}, inbox_rev, unread, unseen, facets), message_id, at,
+  asker, json_build_array(${plain(sql`inbox_id`)}, inbox_rev, unread, unseen, facets), ${saying(sql`message_id`, sql`variant`)}, at,
   json_build_array(
     is_new, rev, created_rev, change, app_id, msg_type, ${ms(sql`created_at`)}, ${ms(sql`coalesce(changed_at, created_at)`)},
     ${ms(sql`expires_at`)}, ${ms(sql`deleted_at`)}, ${times(sql`told`)}, message_ids, marks
   )`
 const saidColumns = sql`
-  messages.id, ${plain(sql`messages.id`)}, contents.content, messages.sender_code, messages.sender_name, messages.business_id,
+  ${saying(sql`messages.id`, sql`message.variant`)}, ${plain(sql`messages.id`)}, ${saidTo(sql`message.variant`)}, messages.sender_code, messages.sender_name, messages.business_id,
   messages.priority`
 
 /** Inboxes and messages are looked up one by one (`limit 1`): guesses at how many there are could lead to reading all. */
@@ -117,7 +121,7 @@ const statement = hot<Found, { users: string; afters: string; limit: number }>(s
     (select json_agg(json_build_array(${ownColumns})) from told) as told,
     (
       select json_agg(said.said)
-      from (select distinct message_id from told) as message
+      from (select distinct message_id, variant from told) as message
       cross join lateral (
         select json_build_array(${saidColumns}) as said
         from messages join contents on contents.message_id = messages.id and contents.kind = 'site'

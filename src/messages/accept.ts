@@ -6,6 +6,7 @@ import { hot, json } from '../db/client.ts'
 import { together } from '../db/together.ts'
 import { CHUNK, recipientsOf, type Chunk } from '../delivery/chunk.ts'
 import { putChunk, putChunksTogether, tell } from '../delivery/fan-out.ts'
+import { putVariants, type NewVariant } from '../delivery/variants.ts'
 import { Refusal } from '../errors.ts'
 
 /** A push that passed every check. */
@@ -25,7 +26,9 @@ export type Push = {
   dueAt: Date | undefined
   /** Undefined: it stays. */
   expiresAt: Date | undefined
-  contents: { channelId: string; kind: string; content: unknown }[]
+  contents: { channelId: string; kind: string; content: unknown; locales?: string[] | undefined }[]
+  /** What it says to people of other languages, if it does. */
+  variants?: NewVariant[] | undefined
   requestId: string
 }
 
@@ -122,7 +125,7 @@ function told(rows: readonly Row[], accepted: readonly { id: string; isDue: bool
 
 /** As the statement takes it. */
 function given({ id, push, chunk = NOBODY, warnings, idempotency }: Row) {
-  const { people, deliveries, broadcast } = chunk
+  const { people, siteVariants, deliveries, broadcast, choices } = chunk
   return {
     ...push,
     ...idempotency,
@@ -131,8 +134,10 @@ function given({ id, push, chunk = NOBODY, warnings, idempotency }: Row) {
     state: chunk === NOBODY ? 'fanning_out' : 'fanned_out',
     recipients: recipientsOf(chunk),
     people,
+    siteVariants,
     deliveries,
     broadcast,
+    choices,
   }
 }
 
@@ -191,7 +196,8 @@ function inserting(parts: SQL, guard?: SQL) {
         id uuid, "appId" text, "templateCode" text, "templateVersion" int, "receiverType" text, receiver jsonb,
         unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
         "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text,
-        key text, "bodySha256" text, warnings jsonb, contents jsonb, people jsonb, deliveries jsonb, broadcast boolean
+        key text, "bodySha256" text, warnings jsonb, contents jsonb, variants jsonb, people jsonb,
+        "siteVariants" jsonb, deliveries jsonb, broadcast boolean, choices jsonb
         ${guard === undefined ? sql`` : sql`, segments int, day date, "limit" int, "confirmationId" text`}
       )
     ),
@@ -217,14 +223,15 @@ function inserting(parts: SQL, guard?: SQL) {
       returning id, app_id, msg_type, priority, due_at, expires_at, state
     ),
     put_contents as (
-      insert into contents (message_id, channel_id, kind, content)
-      select accepted.id, said."channelId", said.kind, said.content
+      insert into contents (message_id, channel_id, kind, content, locales)
+      select accepted.id, said."channelId", said.kind, said.content, said.locales
       from accepted
       join given on given.id = accepted.id
-      cross join jsonb_to_recordset(given.contents) as said ("channelId" text, kind text, content jsonb)
+      cross join jsonb_to_recordset(given.contents) as said ("channelId" text, kind text, content jsonb, locales jsonb)
     ),
+    ${putVariants(sql`select accepted.id, given.variants from accepted join given on given.id = accepted.id`)},
     message as (
-      select accepted.*, given.people, given.deliveries, given.broadcast
+      select accepted.*, given.people, given."siteVariants" as site_variants, given.deliveries, given.broadcast, given.choices
       from accepted join given on given.id = accepted.id
       where accepted.state <> 'scheduled'
     ),

@@ -2,7 +2,9 @@
 import { sql } from 'drizzle-orm'
 import { query, type Db } from '../db/client.ts'
 import type { DeliveryEvent } from '../db/tables.ts'
+import type { ContentKind } from '../delivery/content.ts'
 import { deliveriesTo, type Delivery } from '../delivery/deliveries.ts'
+import { localeOf } from '../delivery/variants.ts'
 import { accounts, reaches } from '../directory/audience.ts'
 import { sentences, type FindingCode, type Said } from './findings.ts'
 import { channelStatus, type Message } from './messages.ts'
@@ -15,7 +17,12 @@ export type Finding = {
   zh: string
   en: string
   history: DeliveryEvent[]
+  /** What it says to this person there. Null: it has not become his. */
+  said: SaidTo | null
 }
+
+/** `locale` null: the template's own language, or a message without languages. */
+export type SaidTo = { locale: string | null; content: Record<string, unknown> }
 
 /** One finding for each channel of the message: a delivery's own state decides, then the item's, then the message's and the directory's. `user`: a user's code, or a custom account as it was written. */
 export async function explain(db: Db, message: Message, user: string): Promise<Finding[]> {
@@ -35,14 +42,40 @@ export async function explain(db: Db, message: Message, user: string): Promise<F
           ? { code: 'POSTED_TO_GROUP' as const }
           : ((kind === 'site' ? await ofItem(db, message, owner) : undefined) ??
             (await ofNothing(db, message, channelId, kind, kind === 'site' ? owner : user)))
-    findings.push(finding(channelId, user, told, delivery))
+    const said = await saidTo(db, message.id, channelId, kind, delivery?.id, owner)
+    findings.push({ ...finding(channelId, user, told, delivery), said })
   }
   return findings
 }
 
+async function saidTo(
+  db: Db,
+  messageId: string,
+  channelId: string,
+  kind: ContentKind,
+  deliveryId: string | undefined,
+  owner: string,
+): Promise<SaidTo | null> {
+  if (deliveryId === undefined && kind !== 'site') return null
+  const his =
+    deliveryId === undefined
+      ? sql`select variant from items where user_code = ${owner} and message_id = ${messageId}`
+      : sql`select variant from deliveries where id = ${deliveryId}`
+  const [said] = await query<{ variant: string | null; content: Record<string, unknown> }>(
+    db,
+    sql`
+      select his.variant, coalesce(variants.content, contents.content) as content
+      from (${his}) as his
+      join contents on contents.message_id = ${messageId} and contents.channel_id = ${channelId}
+      left join variants on variants.message_id = contents.message_id and variants.channel_id = contents.channel_id
+        and variants.variant = his.variant`,
+  )
+  return said === undefined ? null : { locale: localeOf(said.variant), content: said.content }
+}
+
 type Found = { code: FindingCode; at?: Date | null }
 
-function finding(channelId: string, user: string, { code, at }: Found, delivery?: Delivery): Finding {
+function finding(channelId: string, user: string, { code, at }: Found, delivery?: Delivery): Omit<Finding, 'said'> {
   const said: Said = {
     user,
     channel: channelId,

@@ -4,7 +4,7 @@ import { checkText } from '../check.ts'
 import { DeliveryEventRef } from '../delivery/graphql.ts'
 import { builder } from '../graphql/builder.ts'
 import { forwardOnly, PAGE } from '../graphql/paging.ts'
-import { explain, type Finding } from './explain.ts'
+import { explain, type Finding, type SaidTo } from './explain.ts'
 import { load, MessageRef, plainId } from './graphql.ts'
 import { formatPlace, readPlace, recipientsAfter, type Recipient, type Step } from './recipients.ts'
 
@@ -49,6 +49,17 @@ builder.objectField(MessageRef, 'recipients', (t) =>
   }),
 )
 
+const SaidRef = builder.objectRef<SaidTo>('SaidToPerson').implement({
+  description: 'What a message says to one person on one channel.',
+  fields: (t) => ({
+    locale: t.exposeString('locale', {
+      nullable: true,
+      description: "The language it is in; null: the template's own, or a message without languages.",
+    }),
+    content: t.expose('content', { type: 'JSON', description: 'The content: rendered and sanitised.' }),
+  }),
+})
+
 const FindingRef = builder.objectRef<Finding>('DeliveryFinding').implement({
   description: 'What became of a message for one person on one channel.',
   fields: (t) => ({
@@ -63,6 +74,11 @@ const FindingRef = builder.objectRef<Finding>('DeliveryFinding').implement({
     zh: t.exposeString('zh', { description: 'In one sentence, in Chinese.' }),
     en: t.exposeString('en', { description: 'In one sentence, in English.' }),
     history: t.expose('history', { type: [DeliveryEventRef], description: 'What happened to the delivery, in order.' }),
+    said: t.expose('said', {
+      type: SaidRef,
+      nullable: true,
+      description: 'What it says to this person there; null when he has not got it, or not yet.',
+    }),
   }),
 })
 

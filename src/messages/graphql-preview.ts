@@ -5,9 +5,19 @@ import { badInput, Refusal } from '../errors.ts'
 import { builder, type GraphqlContext } from '../graphql/builder.ts'
 import { ChannelKind } from './graphql.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
-import { previewPush, type Preview } from './preview.ts'
+import { previewPush, type Preview, type PreviewedChannel } from './preview.ts'
 
-const PreviewChannel = builder.objectRef<Preview['channels'][number]>('PreviewChannel').implement({
+const PreviewLanguage = builder.objectRef<PreviewedChannel['languages'][number]>('PreviewLanguage').implement({
+  description: 'What a push would say on one channel in one language, and to how many.',
+  fields: (t) => ({
+    locale: t.exposeString('locale', { nullable: true, description: 'The language (BCP 47); null: the default.' }),
+    reachable: t.exposeInt('reachable', { description: 'How many would get it so today.' }),
+    content: t.expose('content', { type: 'JSON', description: 'What it would say: rendered and sanitised.' }),
+    segments: t.exposeInt('segments', { nullable: true, description: 'Segments of one SMS. Null: it is no SMS.' }),
+  }),
+})
+
+const PreviewChannel = builder.objectRef<PreviewedChannel>('PreviewChannel').implement({
   description: 'What a push would come to on one channel.',
   fields: (t) => ({
     channelId: t.exposeString('channelId', { description: "The channel's id, e.g. `1002`." }),
@@ -22,7 +32,11 @@ const PreviewChannel = builder.objectRef<Preview['channels'][number]>('PreviewCh
     segments: t.exposeInt('segments', {
       nullable: true,
       description:
-        'Segments of one SMS: 70 characters alone or 67 of several, 160 or 153 in the GSM alphabet. Null: it is no SMS.',
+        'Segments of one SMS in the default language: 70 characters alone or 67 of several, 160 or 153 in the GSM alphabet. Null: it is no SMS.',
+    }),
+    languages: t.expose('languages', {
+      type: [PreviewLanguage],
+      description: 'Language by language, the default first. Empty: it says the same in all.',
     }),
   }),
 })

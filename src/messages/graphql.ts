@@ -8,7 +8,14 @@ import { builder, nodeId, viewerApp, type GraphqlContext } from '../graphql/buil
 import { forwardOnly, ID, owner, PAGE, readIdCursor } from '../graphql/paging.ts'
 import type { Accepted } from './accept.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
-import { channelStatus, findMessage, listMessages, type ChannelStatus, type Message } from './messages.ts'
+import {
+  channelStatus,
+  findMessage,
+  listMessages,
+  type ChannelStatus,
+  type Message,
+  type Translation,
+} from './messages.ts'
 import { pushChannelMessage, pushTemplateMessage } from './push.ts'
 
 export const ChannelKind = builder.enumType('ChannelKind', {
@@ -43,6 +50,14 @@ const StateTotal = builder.objectRef<{ state: string; count: number }>('StateTot
   }),
 })
 
+const TranslationRef = builder.objectRef<Translation>('MessageTranslation').implement({
+  description: 'What a message says to people of a language.',
+  fields: (t) => ({
+    locale: t.exposeString('locale', { description: 'The language (BCP 47).' }),
+    content: t.expose('content', { type: 'JSON', description: 'The content as it was accepted.' }),
+  }),
+})
+
 const MessageChannel = builder.objectRef<ChannelStatus>('MessageChannel').implement({
   description: 'A message on one channel: what it says there, and how far it is.',
   fields: (t) => ({
@@ -50,7 +65,17 @@ const MessageChannel = builder.objectRef<ChannelStatus>('MessageChannel').implem
     kind: t.expose('kind', { type: ChannelKind, description: 'What the channel carries.' }),
     content: t.expose('content', {
       type: 'JSON',
-      description: 'The content as it was accepted: rendered and sanitised.',
+      description:
+        'The content as it was accepted: rendered and sanitised. What everybody gets, unless it has their language or names them.',
+    }),
+    translations: t.expose('translations', {
+      type: [TranslationRef],
+      description:
+        'What it says in the other languages of its template; which a person gets is decided when it becomes his.',
+    }),
+    isPersonal: t.exposeBoolean('isPersonal', {
+      description:
+        'Whether it names the person it speaks to (`{{ user.name }}`): `explainDelivery` tells what it says to one.',
     }),
     totals: t.expose('totals', {
       type: [StateTotal],

@@ -49,8 +49,13 @@ export type ChannelStatus = {
   channelId: string
   kind: ContentKind
   content: Record<string, unknown>
+  /** The same to people of other languages. */
+  translations: Translation[]
+  isPersonal: boolean
   totals: { state: string; count: number }[]
 }
+
+export type Translation = { locale: string; content: Record<string, unknown> }
 
 /** A recipient's state on the site channel. */
 export const itemState = sql`
@@ -72,12 +77,29 @@ export async function channelStatus(db: Db, messageId: string): Promise<ChannelS
       from items where message_id = ${messageId} group by 2
       order by 1, 2`,
   )
-  return said.map(({ channelId, kind, content }) => ({
+  const translations = said.some(({ locales }) => locales !== null) ? await translationsOf(db, messageId) : []
+  return said.map(({ channelId, kind, content, isPersonal }) => ({
     channelId,
     kind,
     content,
+    translations: translations.filter((one) => one.channelId === channelId),
+    isPersonal,
     totals: totals
       .filter((total) => total.channelId === channelId || (total.channelId === null && kind === 'site'))
       .map(({ state, count }) => ({ state, count })),
   }))
+}
+
+function translationsOf(db: Db, messageId: string): Promise<(Translation & { channelId: string })[]> {
+  return query(
+    db,
+    sql`
+      select contents.channel_id as "channelId", variants.variant as locale, variants.content
+      from contents
+      cross join lateral jsonb_array_elements_text(contents.locales) as said (locale)
+      join variants on variants.message_id = contents.message_id and variants.channel_id = contents.channel_id
+        and variants.variant = said.locale
+      where contents.message_id = ${messageId}
+      order by 1, 2`,
+  )
 }

@@ -5,10 +5,11 @@ import { admitPush } from '../apps/rate.ts'
 import type { Context } from '../context.ts'
 import { everyone, specified } from '../directory/audience.ts'
 import { people } from '../directory/directory.ts'
+import type { Push } from './accept.ts'
 import { makeConfirmation, type Confirmation } from './confirmation.ts'
 import { reasonsFor } from './guard.ts'
 import { prepareChannelPush, prepareTemplatePush, type Prepared } from './push.ts'
-import { reachOf, smsSegments, type ChannelReach } from './reach.ts'
+import { reachOf, smsSegments, type ChannelReach, type LanguageReach } from './reach.ts'
 
 /** So many of those it reaches are named. */
 const NAMES = 10
@@ -18,13 +19,18 @@ export type Preview = {
   /** The first of them, in the order of their codes. */
   names: string[]
   unresolved: Record<string, string[]>
-  channels: (ChannelReach & { content: unknown })[]
+  channels: PreviewedChannel[]
   /** SMS segments that all of it comes to. */
   smsSegments: number
   warnings: string[]
   /** Why the app's guard wants a confirmation; empty: it wants none. */
   needs: { zh: string; en: string }[]
   confirmation: Confirmation
+}
+
+export type PreviewedChannel = Omit<ChannelReach, 'languages'> & {
+  content: unknown
+  languages: (LanguageReach & { content: unknown })[]
 }
 
 const prepares = { channel: prepareChannelPush, template: prepareTemplatePush }
@@ -45,17 +51,27 @@ export async function previewPush(
   const prepared = await prepares[form](context, app, body, requestId)
   const { push, warnings } = prepared
   const reach = await reachOf(context, prepared)
-  const contents = new Map(push.contents.map(({ channelId, content }) => [channelId, content]))
   return {
     recipients: reach.recipients,
     names: await firstNames(context, prepared),
     unresolved: push.unresolved,
-    channels: reach.channels.map((one) => ({ ...one, content: contents.get(one.channelId) })),
+    channels: reach.channels.map((one) => withContents(push, one)),
     smsSegments: smsSegments(reach),
     warnings,
     needs: await reasonsFor(context, app, prepared, reach),
     confirmation: await makeConfirmation(context, app.id, body, reach.recipients),
   }
+}
+
+function withContents({ contents, variants = [] }: Push, reach: ChannelReach): PreviewedChannel {
+  const on = ({ channelId }: { channelId: string }) => channelId === reach.channelId
+  const content = contents.find(on)?.content
+  const translated = new Map(variants.filter(on).map((one) => [one.variant, one.content]))
+  const languages = reach.languages.map((one) => ({
+    ...one,
+    content: one.locale === null ? content : translated.get(one.locale),
+  }))
+  return { ...reach, content, languages }
 }
 
 /** The same in the words of a documented call. */

@@ -2,18 +2,18 @@
 import type { App } from '../apps/apps.ts'
 import { hasGrant } from '../apps/grants.ts'
 import { admitPush } from '../apps/rate.ts'
-import type { Context, OpenChannel } from '../context.ts'
+import type { Context } from '../context.ts'
 import { nextChunk, type Audience, type Chunk } from '../delivery/chunk.ts'
-import { readContentFor } from '../delivery/fit.ts'
+import type { NewVariant } from '../delivery/variants.ts'
 import { accounts, unknownCodes } from '../directory/audience.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
-import { renderContents } from '../templates/render.ts'
+import { renderVersion } from '../templates/render.ts'
 import { readVariables } from '../templates/variables.ts'
-import { publishedTemplate } from '../templates/templates.ts'
 import { accept, firstAnswer, Stopped, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
 import { passGuard, refusalOf } from './guard.ts'
 import { priorityScales, readCommon, readMsgType, readPriority, type CommonInput } from './input.ts'
+import { findTemplate, readChannelData, readContents, type Said } from './said.ts'
 import { readExpiresAt, readSendTime } from './times.ts'
 
 type Body = Record<string, unknown>
@@ -81,19 +81,13 @@ export async function prepareTemplatePush(
   const priority = readPriority(body['priority'], scale)
   const variables = readVariables(body['channelParamData'])
   const template = await findTemplate(context, body['templateCode'])
-  const rendered = renderContents(
-    template.contents,
-    (id) => context.channels.get(id)?.kind,
-    variables,
-    template.variables,
-  )
-  const said = readContents(context, app, 'templateCode', rendered)
+  const { contents, locales } = renderVersion(template, (id) => context.channels.get(id)?.kind, variables)
+  const said = readContents(context, app, 'templateCode', contents, locales)
   const msgType = readMsgType(body['msgType'], template.msgType, context.config.MSG_TYPES)
   const pinned = { templateCode: template.code, templateVersion: template.version }
   return prepare(context, app, body, requestId, { ...common, ...pinned, priority, msgType }, said)
 }
 
-type Said = { channel: OpenChannel; content: unknown }[]
 type Read = CommonInput & { priority: number; msgType: string; templateCode?: string; templateVersion?: number }
 
 async function prepare(
@@ -102,7 +96,7 @@ async function prepare(
   body: Body,
   requestId: string,
   read: Read,
-  said: Said,
+  said: Said[],
 ): Promise<Prepared> {
   const dueAt = readSendTime(body['sendTime'], context.config.TIME_ZONE)
   const expiresAt = readExpiresAt(body['expiresAt'], context.config.TIME_ZONE, dueAt)
@@ -113,7 +107,7 @@ async function prepare(
   const audience: Audience = {
     receiverType: read.receiverType,
     receiver: read.receiver,
-    channels: spoken.map(({ channel }) => channel),
+    channels: spoken.map(({ channel: { id, kind }, locales }) => ({ id, kind, locales: tagsOf(locales) })),
     deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
   }
   const chunk = await nextChunk(context.store, audience, '')
@@ -132,46 +126,32 @@ async function prepare(
     senderName: read.senderName ?? (await nameOf(context, read.senderCode)),
     dueAt,
     expiresAt,
-    contents: spoken.map(({ channel, content }) => ({ channelId: channel.id, kind: channel.kind, content })),
+    contents: spoken.map(({ channel: { id: channelId, kind }, content, locales }) => ({
+      channelId,
+      kind,
+      content,
+      locales: tagsOf(locales),
+    })),
+    variants: variantsOf(spoken),
     requestId,
   }
   return { push, audience, chunk, warnings }
 }
 
-/** `channelData`: at least one channel, each with an object. */
-function readChannelData(value: unknown): Record<string, unknown> {
-  if (value === undefined || value === null) throw badInput('channelData', '必填', 'is required')
-  if (typeof value !== 'object' || Array.isArray(value)) throw badInput('channelData', '应为对象', 'must be an object')
-  if (Object.keys(value).length === 0) throw badInput('channelData', '至少需要一个渠道', 'needs at least one channel')
-  return value as Record<string, unknown>
+/** Undefined: none, as for nearly all. */
+function tagsOf(locales: Said['locales']): string[] | undefined {
+  return locales.length === 0 ? undefined : locales.map(({ locale }) => locale)
 }
 
-/** Contents by channel id, each channel known and permitted, each content as its kind wants it. */
-function readContents(context: Context, app: App, path: string, given: Record<string, unknown>): Said {
-  const permitted = [...context.channels.values()].filter(({ id }) => hasGrant(app, `channel:${id}`))
-  return Object.entries(given).map(([id, value]) => {
-    const channel = permitted.find((one) => one.id === id)
-    if (channel === undefined) {
-      const ids = permitted.map((one) => one.id).join(', ')
-      throw badInput(`${path}.${id}`, `渠道不可用，可用渠道：${ids}`, `is no channel for this app; it may use ${ids}`)
-    }
-    return { channel, content: readContentFor(channel, value, `${path}.${id}`) }
-  })
-}
-
-async function findTemplate(context: Context, code: unknown) {
-  if (code === undefined || code === null || code === '') throw badInput('templateCode', '必填', 'is required')
-  if (typeof code !== 'string') throw badInput('templateCode', '应为字符串', 'must be a string')
-  const template = await publishedTemplate(context.db, code.trim())
-  if (template === undefined) {
-    throw new Refusal('TEMPLATE_NOT_FOUND', { zh: `模板 ${code} 不存在`, en: `there is no template ${code}` })
-  }
-  if (!template.enabled) throw badInput('templateCode', `模板 ${code} 已停用`, `template ${code} is disabled`)
-  return template
+function variantsOf(said: readonly Said[]): NewVariant[] | undefined {
+  const variants = said.flatMap(({ channel: { id: channelId }, locales }) =>
+    locales.map(({ locale: variant, content }) => ({ channelId, variant, content })),
+  )
+  return variants.length === 0 ? undefined : variants
 }
 
 /** Custom accounts and contents go by channel: accounts need a content; a content without accounts is left out, with a warning. */
-function matchAccounts(receiver: Record<string, string[]>, said: Said, warnings: string[]): Said {
+function matchAccounts(receiver: Record<string, string[]>, said: Said[], warnings: string[]): Said[] {
   for (const id of Object.keys(receiver)) {
     if (said.some(({ channel }) => channel.id === id)) continue
     throw badInput(`receiverData.${id}`, '该渠道没有内容', 'has accounts, but there is no content for this channel')
@@ -184,7 +164,7 @@ function matchAccounts(receiver: Record<string, string[]>, said: Said, warnings:
   return spoken
 }
 
-function checkBroadcastGrants(app: App, said: Said): void {
+function checkBroadcastGrants(app: App, said: Said[]): void {
   const missing = said.find(({ channel }) => !hasGrant(app, `broadcast:${channel.id}`))
   if (missing === undefined) return
   const grant = `broadcast:${missing.channel.id}`

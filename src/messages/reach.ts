@@ -2,7 +2,8 @@
 import type { Context } from '../context.ts'
 import type { ContentKind, SmsContent } from '../delivery/content.ts'
 import { smsLength } from '../delivery/sms-length.ts'
-import { accounts, countPeople } from '../directory/audience.ts'
+import { variantsOn } from '../delivery/variants.ts'
+import { accounts, countPeople, type Counted } from '../directory/audience.ts'
 import type { Prepared } from './push.ts'
 
 export type Reach = {
@@ -18,51 +19,88 @@ export type ChannelReach = {
   reachable: number
   /** People who would get it there but have no address, and accounts that mean nobody. */
   withoutAddress: number
-  /** Of one SMS. Null: it is none. */
+  /** Of one SMS, in the default language. Null: it is none. */
   segments: number | null
+  /** Of those who are reachable, how many get it in which language. Empty: it has only one. */
+  languages: LanguageReach[]
 }
 
+/** `locale` null: the default. */
+export type LanguageReach = { locale: string | null; reachable: number; segments: number | null }
+
+/** Of whom is known on a channel which language they read. */
+type Readers = { locale: string | null; count: number }[]
+
 /** Resolves the whole audience of a push, as counts. */
-export async function reachOf({ db }: Context, { push, audience }: Prepared): Promise<Reach> {
-  const segments = new Map(
-    push.contents.map(({ channelId, kind, content }) => [
-      channelId,
-      // What only a provider's template says is not known here: one.
-      kind === 'sms' ? (smsLength(content as SmsContent)?.segments ?? 1) : null,
-    ]),
-  )
-  const of = (channelId: string) => segments.get(channelId) ?? null
+export async function reachOf({ db }: Context, prepared: Prepared): Promise<Reach> {
+  const { audience } = prepared
   if (audience.receiverType === 'custom') {
     const everybody = new Set<string>()
     const channels: ChannelReach[] = []
-    for (const { id: channelId, kind } of audience.channels) {
-      if (kind === 'chat') {
-        channels.push({ channelId, kind, reachable: 1, withoutAddress: 0, segments: null })
+    for (const channel of audience.channels) {
+      if (channel.kind === 'chat') {
+        channels.push(reachOn(prepared, channel, [], 0))
         continue
       }
-      const { resolved, invalid } = await accounts(db, kind, audience.receiver[channelId] ?? [])
+      const { resolved, invalid } = await accounts(db, channel.kind, audience.receiver[channel.id] ?? [])
       for (const { account, userCode } of resolved) everybody.add(userCode ?? account)
-      const counts = { reachable: resolved.length, withoutAddress: invalid.length }
-      channels.push({ channelId, kind, ...counts, segments: of(channelId) })
+      const readers = resolved.map(({ locale }) => ({ locale, count: 1 }))
+      channels.push(reachOn(prepared, channel, readers, invalid.length))
     }
     return { recipients: everybody.size, channels }
   }
   const receiver = audience.receiverType === 'all' ? 'all' : audience.receiver
-  const { people, phones, emails } = await countPeople(db, receiver, audience.deptIncludesDescendants)
-  const reachable = { site: people, sms: phones, mail: emails, chat: 1 }
+  const counted = await countPeople(db, receiver, audience.deptIncludesDescendants)
+  const people = sum(counted.map(({ people }) => people))
   return {
     recipients: people,
-    channels: audience.channels.map(({ id: channelId, kind }) => ({
-      channelId,
-      kind,
-      reachable: reachable[kind],
-      withoutAddress: kind === 'chat' ? 0 : people - reachable[kind],
-      segments: of(channelId),
-    })),
+    channels: audience.channels.map((channel) => {
+      const readers = counted.map((some) => ({ locale: some.locale, count: countOn(channel.kind, some) }))
+      return reachOn(prepared, channel, readers, people - sum(readers.map(({ count }) => count)))
+    }),
   }
 }
 
-/** SMS segments that all of it comes to. */
+function countOn(kind: ContentKind, { people, phones, emails }: Counted): number {
+  return { site: people, sms: phones, mail: emails, chat: 0 }[kind]
+}
+
+type AudienceChannel = Prepared['audience']['channels'][number]
+
+function reachOn({ push }: Prepared, channel: AudienceChannel, readers: Readers, missed: number): ChannelReach {
+  const { id: channelId, kind } = channel
+  const content = push.contents.find((one) => one.channelId === channelId)?.content
+  const reach = { channelId, kind, segments: segmentsOf(kind, content), languages: [] }
+  if (kind === 'chat') return { ...reach, reachable: 1, withoutAddress: 0 }
+  const reachable = sum(readers.map(({ count }) => count))
+  if (!channel.locales) return { ...reach, reachable, withoutAddress: missed }
+  const variantOf = variantsOn(channel)
+  const byVariant = Map.groupBy(readers, (reader) => variantOf(reader) ?? null)
+  const languages = [null, ...channel.locales].map((locale) => {
+    const variant = push.variants?.find((one) => one.channelId === channelId && one.variant === locale)
+    return {
+      locale,
+      reachable: sum((byVariant.get(locale) ?? []).map(({ count }) => count)),
+      segments: segmentsOf(kind, locale === null ? content : variant?.content),
+    }
+  })
+  return { ...reach, reachable, withoutAddress: missed, languages }
+}
+
+/** Of one SMS; what only a provider's template says is not known here: one. */
+function segmentsOf(kind: ContentKind, content: unknown): number | null {
+  return kind === 'sms' ? (smsLength(content as SmsContent)?.segments ?? 1) : null
+}
+
+/** SMS segments that all of it comes to, each person's in his language. */
 export function smsSegments({ channels }: Reach): number {
-  return channels.reduce((sum, { reachable, segments }) => sum + reachable * (segments ?? 0), 0)
+  return sum(
+    channels.flatMap(({ languages, ...whole }) =>
+      (languages.length === 0 ? [whole] : languages).map(({ reachable, segments }) => reachable * (segments ?? 0)),
+    ),
+  )
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }

@@ -118,6 +118,11 @@ function checkLength({ contents, locales }: Pick<TemplateBody, 'contents' | 'loc
   })
 }
 
+/** The languages that a template has for a channel besides its default. */
+export function localesOn({ locales }: Pick<TemplateBody, 'locales'>, channelId: string): string[] {
+  return Object.keys(locales).filter((locale) => Object.hasOwn(locales[locale] ?? {}, channelId))
+}
+
 /** Each channel's default and translations: where it stands, and which language it is (undefined: the default). */
 export function contentsOf({ contents, locales }: Pick<TemplateBody, 'contents' | 'locales'>) {
   return [

@@ -4,8 +4,8 @@ import type { SmsLength } from '../delivery/sms-length.ts'
 import { person } from '../directory/directory.ts'
 import { badInput } from '../errors.ts'
 import { find, knownVariables } from './author.ts'
-import { readDraft, type DraftInput, type TemplateBody } from './draft.ts'
-import { canonicalLocale, lookUp } from './locale.ts'
+import { localesOn, readDraft, type DraftInput, type TemplateBody } from './draft.ts'
+import { canonicalLocale, choicesOf, choose } from './locale.ts'
 import { examine, type Problem, type Rendered } from './problems.ts'
 import { listVersions } from './templates.ts'
 import { readVariables, type Variable } from './variables.ts'
@@ -38,7 +38,7 @@ export async function preview(context: Context, input: PreviewInput): Promise<Pr
   const { body, problems, rendered } = examine(context.channels, draft, known, readVariables(input.variables))
   const locale = await localeOf(context, input)
   const channels = Object.keys(body.contents).flatMap((channelId) => {
-    const found = lookUp(locale, (one) => Object.hasOwn(body.locales[one] ?? {}, channelId))
+    const found = choose(locale, choicesOf(localesOn(body, channelId)))
     return rendered.filter((one) => one.channel.id === channelId && one.locale === found).map(told)
   })
   return { variables: body.variables, problems, channels }

@@ -20,21 +20,38 @@ export type KindOf = (channelId: string) => ContentKind | undefined
 /** Every string with code, parsed, by its path from the channel id down. */
 type Parsed = ReadonlyMap<string, Code>
 
+/** What a version says: to everybody, and to people of each language that it has. */
+export type Spoken = { contents: Contents; locales: Record<string, Contents> }
+
 /**
- * Renders every string of a template's contents. Values are data: they are never read as Liquid, and in HTML fields they
- * are escaped. Refuses with all missing variables named, or with `templateCode` where rendering goes past a limit.
- * A channel that `kindOf` does not know is rendered as plain text. `declared`: the template's variables; without it
- * everything that its code names is a required text.
+ * Renders every string of a version, in every language. Values are data: they are never read as Liquid, and in HTML fields
+ * they are escaped. Refuses with all missing variables named, or with `templateCode` where rendering goes past a limit.
+ * A channel that `kindOf` does not know is rendered as plain text. Without declared variables everything that its code
+ * names is a required text.
  */
-export function renderContents(
-  contents: Contents,
+export function renderVersion(
+  { contents, locales, variables }: Spoken & { variables: readonly Variable[] | null },
   kindOf: KindOf,
   given: Record<string, string>,
-  declared?: readonly Variable[] | null,
-): Contents {
-  const parsed = parseAll(contents, kindOf)
-  const scope = readValues(declared ?? inferred(namesIn(parsed)), given)
-  return renderParsed(contents, parsed, scope, makeBudget(), renderRefusal)
+): Spoken {
+  const said = parseAll(contents, kindOf)
+  const translated = Object.entries(locales).map(([locale, one]) => {
+    const path = `locales.${locale}`
+    return { locale, path, contents: one, parsed: parseAll(one, kindOf, path) }
+  })
+  const names = namesIn([said, ...translated.map(({ parsed }) => parsed)])
+  const scope = readValues(variables ?? inferred(names), given)
+  const budget = makeBudget()
+  const at = (root: string) => (error: unknown, path: string) => renderRefusal(error, `${root}.${path}`)
+  return {
+    contents: renderParsed(contents, said, scope, budget, renderRefusal),
+    locales: Object.fromEntries(
+      translated.map(({ locale, path, contents, parsed }) => [
+        locale,
+        renderParsed(contents, parsed, scope, budget, at(path)),
+      ]),
+    ),
+  }
 }
 
 /** Renders contents with values that stand; throws what `refuse` makes of a failure at a path. */
@@ -68,7 +85,7 @@ function renderParsed(
 
 /** The variables that these contents name, in order of first use. */
 export function variablesOf(contents: Contents): string[] {
-  return namesIn(parseAll(contents, () => undefined))
+  return namesIn([parseAll(contents, () => undefined)])
 }
 
 /** Whether what stands there becomes HTML. `path`: from the channel id down. */
@@ -79,16 +96,16 @@ export function isHtmlAt(path: string, kindOf: KindOf): boolean {
   return htmlFields.includes(field.join('.'))
 }
 
-function parseAll(contents: Contents, kindOf: KindOf): Parsed {
+function parseAll(contents: Contents, kindOf: KindOf, root = 'contents'): Parsed {
   const parsed = new Map<string, Code>()
   const read = makeReader()
   let length = 0
   mapStrings(contents, (text, path) => {
     length += text.length
-    if (length > MAX_TEMPLATE_LENGTH) throw tooLong(`contents.${path}`)
+    if (length > MAX_TEMPLATE_LENGTH) throw tooLong(`${root}.${path}`)
     if (!hasCode(text)) return text
     const code = read(text, isHtmlAt(path, kindOf))
-    if (!('templates' in code)) throw badInput(`contents.${path}`, code.zh, code.en)
+    if (!('templates' in code)) throw badInput(`${root}.${path}`, code.zh, code.en)
     parsed.set(path, code)
     return text
   })
@@ -103,8 +120,10 @@ export function tooLong(path: string) {
   )
 }
 
-function namesIn(parsed: Parsed): string[] {
-  return [...new Set([...parsed.values()].flatMap((code) => code.mentions.map(({ name }) => name)))]
+function namesIn(parsed: readonly Parsed[]): string[] {
+  return [
+    ...new Set(parsed.flatMap((one) => [...one.values()]).flatMap(({ mentions }) => mentions.map(({ name }) => name))),
+  ]
 }
 
 function renderRefusal(error: unknown, path: string): unknown {

@@ -8,6 +8,8 @@ import { empty, putMails } from './kit.ts'
 
 const CHANNEL = '1003'
 
+const toAll = (ids: string[]) => ids.map((messageId) => ({ messageId, variant: null }))
+
 describe.each(stores)('what messages say on a channel, on $name', ({ open }) => {
   let store: Store
   beforeAll(async () => {
@@ -30,14 +32,14 @@ describe.each(stores)('what messages say on a channel, on $name', ({ open }) => 
   /** Which of them are still told, in order, when the database has them no more. */
   async function keptOf(ids: string[], sayings: ReturnType<typeof makeSayings>): Promise<string[]> {
     await query(store.db, sql`delete from contents`)
-    return [...(await sayings(ids)).keys()]
+    return [...(await sayings(toAll(ids))).keys()]
   }
 
   it('is told of each, however often it is asked for and however many name it', async () => {
     const [one = '', two = ''] = await put(2, 10)
     const sayings = makeSayings(store.db, CHANNEL)
     for (const ids of [[one, one], [two, one, two], []]) {
-      const said = await sayings(ids)
+      const said = await sayings(toAll(ids))
       expect(new Set(said.keys())).toEqual(new Set(ids))
       for (const saying of said.values())
         expect(saying).toMatchObject({ kind: 'mail', content: { text: 'x'.repeat(10) } })
@@ -47,23 +49,23 @@ describe.each(stores)('what messages say on a channel, on $name', ({ open }) => 
   it('is kept of the latest fifty', async () => {
     const ids = await put(60, 10)
     const sayings = makeSayings(store.db, CHANNEL)
-    for (const id of ids) await sayings([id])
+    for (const id of ids) await sayings(toAll([id]))
     expect(await keptOf(ids, sayings)).toEqual(ids.slice(10))
   })
 
   it('is kept of fewer where they are large: four megabytes of it', async () => {
     const ids = await put(6, 1_500_000)
     const sayings = makeSayings(store.db, CHANNEL)
-    for (const id of ids) await sayings([id])
+    for (const id of ids) await sayings(toAll([id]))
     expect(await keptOf(ids, sayings)).toEqual(ids.slice(4))
   })
 
   it('is told whole of more than is kept, and room is made as large ones go', async () => {
     const large = await put(4, 1_500_000)
     const sayings = makeSayings(store.db, CHANNEL)
-    expect([...(await sayings(large)).keys()].toSorted()).toEqual(large.toSorted())
+    expect([...(await sayings(toAll(large))).keys()].toSorted()).toEqual(large.toSorted())
     const small = (await put(30, 10)).filter((id) => !large.includes(id))
-    await sayings(small)
+    await sayings(toAll(small))
     expect((await keptOf(small, sayings)).toSorted()).toEqual(small.toSorted())
   })
 })

@@ -49,6 +49,9 @@ describe('the schema', () => {
     const bounded = [
       'MessageChannel',
       'PreviewChannel',
+      // As many as a template has languages.
+      'MessageTranslation',
+      'PreviewLanguage',
       'QueueLane',
       'DeliveryFinding',
       'DeliveryEvent',

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { ContentKind } from '../../src/delivery/content.ts'
 import { Refusal } from '../../src/errors.ts'
-import { renderContents, variablesOf } from '../../src/templates/render.ts'
+import { renderVersion, variablesOf } from '../../src/templates/render.ts'
 import { readVariables } from '../../src/templates/variables.ts'
 
 const kinds: Record<string, ContentKind> = { '1001': 'sms', '1002': 'site', '1003': 'mail' }
 const kindOf = (channelId: string) => kinds[channelId]
 const render = (contents: Record<string, unknown>, variables: Record<string, string> = {}) =>
-  renderContents(contents, kindOf, variables)
+  renderVersion({ contents, locales: {}, variables: null }, kindOf, variables).contents
 const sms = (content: string, variables: Record<string, string> = {}) =>
   (render({ '1001': { content } }, variables)['1001'] as { content: string }).content
 
@@ -32,7 +32,7 @@ function boundedRefusal(code: string, variables: Record<string, string> = {}): R
   return refused
 }
 
-describe('renderContents', () => {
+describe('renderVersion', () => {
   it('renders every string of every channel, nested ones too, and keeps the rest', () => {
     const contents = {
       '1001': {
