@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // From the top down: what starts a Posthouse, then its doors.
   main: ['command-line', 'config', 'load-faster', 'start'],
   'load-faster': [],
-  start: ['config', 'delivery', 'inbox', 'messages', 'metrics', 'sample', 'server', 'welcome'],
+  start: ['apps', 'config', 'delivery', 'inbox', 'messages', 'metrics', 'sample', 'server', 'welcome'],
   'command-line': ['directory'],
   welcome: ['apps', 'directory'],
   sample: ['apps', 'directory', 'templates'],

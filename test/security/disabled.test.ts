@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { boot, run, type Running } from '../kit/posthouse.ts'
 import { stores } from '../kit/stores.ts'
-import { subscribe, subscribeSse } from './subscriber.ts'
+import { subscribe, subscribeSse } from '../inbox/subscriber.ts'
 
 const ENABLE =
   'mutation ($code: String!, $enabled: Boolean!) { setUserEnabled(code: $code, enabled: $enabled) { isChanged } }'
