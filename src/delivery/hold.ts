@@ -14,7 +14,8 @@ import type { Wishes } from '../preferences/wishes.ts'
 import { giveBack } from './leases.ts'
 import { inOrder, MAX_AGE_SECONDS, type Claimed } from './queue.ts'
 
-const HIGH = 3
+/** From this priority on, quiet hours do not count. */
+export const HIGH = 3
 /** What waits for the same moment goes out spread over so long after it; a message that is over sooner, up to so long before that. */
 const SPREAD_SECONDS = 300
 const MARGIN_SECONDS = 60

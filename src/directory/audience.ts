@@ -270,13 +270,23 @@ export type Counted = { locale: string | null; people: number; phones: number; e
 
 /** The enabled people whom a receiver's lists reach together, or all there are, in numbers by language. */
 export async function countPeople(db: Db, receiver: Receiver | 'all', descendants: boolean): Promise<Counted[]> {
+  const { ctes, isOne } = whoeverIs(receiver, descendants)
   return query<Counted>(
     db,
     sql`
-    ${receiver === 'all' ? sql`` : sql`with recursive ${reachedBy(receiver, descendants)}`}
+    ${ctes}
     select locale, count(*) as people, count(phone) as phones, count(email) as emails
     from users
-    where enabled ${receiver === 'all' ? sql`` : sql`and code in (select code from reached)`}
+    where ${isOne}
     group by locale`,
   )
+}
+
+/** The enabled people whom a receiver's lists reach together, or all there are, for a statement over `users`. */
+export function whoeverIs(receiver: Receiver | 'all', descendants: boolean): { ctes: SQL; isOne: SQL } {
+  if (receiver === 'all') return { ctes: sql``, isOne: sql`users.enabled` }
+  return {
+    ctes: sql`with recursive ${reachedBy(receiver, descendants)}`,
+    isOne: sql`users.enabled and users.code in (select code from reached)`,
+  }
 }

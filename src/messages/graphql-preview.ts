@@ -28,6 +28,12 @@ const PreviewChannel = builder.objectRef<PreviewedChannel>('PreviewChannel').imp
     withoutAddress: t.exposeInt('withoutAddress', {
       description: 'People who have no address there, and accounts that mean nobody.',
     }),
+    switchedOff: t.exposeInt('switchedOff', {
+      description: 'Reachable people who have switched this type off there: they would be skipped.',
+    }),
+    inQuietHours: t.exposeInt('inQuietHours', {
+      description: 'Reachable people for whom it would be a quiet hour when the push is due: for them it would wait.',
+    }),
     content: t.expose('content', { type: 'JSON', description: 'What it would say: rendered and sanitised.' }),
     segments: t.exposeInt('segments', {
       nullable: true,
@@ -49,7 +55,9 @@ const PushPreview = builder.objectRef<Preview>('PushPreview').implement({
     unresolved: t.expose('unresolved', { type: 'JSON', description: 'Codes and accounts that mean nobody, by list.' }),
     channels: t.expose('channels', { type: [PreviewChannel], description: 'Channel by channel.' }),
     smsSegments: t.exposeInt('smsSegments', { description: 'SMS segments that all of it comes to.' }),
-    warnings: t.exposeStringList('warnings', { description: 'What the push would warn of.' }),
+    warnings: t.exposeStringList('warnings', {
+      description: 'What the push would warn of, and how many deliveries would be skipped or wait.',
+    }),
     needsConfirmation: t.stringList({
       description: "Why the app's guard wants the confirmation; empty: it wants none.",
       resolve: ({ needs }) => needs.map(({ en }) => en),

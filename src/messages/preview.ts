@@ -8,6 +8,7 @@ import { people } from '../directory/directory.ts'
 import type { Push } from './accept.ts'
 import { makeConfirmation, type Confirmation } from './confirmation.ts'
 import { reasonsFor } from './guard.ts'
+import { heldBack, type HeldBack } from './held.ts'
 import { prepareChannelPush, prepareTemplatePush, type Prepared } from './push.ts'
 import { reachOf, smsSegments, type ChannelReach, type LanguageReach } from './reach.ts'
 
@@ -28,10 +29,11 @@ export type Preview = {
   confirmation: Confirmation
 }
 
-export type PreviewedChannel = Omit<ChannelReach, 'languages'> & {
-  content: unknown
-  languages: (LanguageReach & { content: unknown })[]
-}
+export type PreviewedChannel = Omit<ChannelReach, 'languages'> &
+  HeldBack & {
+    content: unknown
+    languages: (LanguageReach & { content: unknown })[]
+  }
 
 const prepares = { channel: prepareChannelPush, template: prepareTemplatePush }
 
@@ -51,19 +53,23 @@ export async function previewPush(
   const prepared = await prepares[form](context, app, body, requestId)
   const { push, warnings } = prepared
   const reach = await reachOf(context, prepared)
+  const held = await heldBack(context, prepared)
   return {
     recipients: reach.recipients,
     names: await firstNames(context, prepared),
     unresolved: push.unresolved,
-    channels: reach.channels.map((one) => withContents(push, one)),
+    channels: reach.channels.map((one) => ({
+      ...withContents(push, one),
+      ...(held.get(one.channelId) ?? { switchedOff: 0, inQuietHours: 0 }),
+    })),
     smsSegments: smsSegments(reach),
-    warnings,
+    warnings: [...warnings, ...warningsOf(held)],
     needs: await reasonsFor(context, app, prepared, reach),
     confirmation: await makeConfirmation(context, app.id, body, reach.recipients),
   }
 }
 
-function withContents({ contents, variants = [] }: Push, reach: ChannelReach): PreviewedChannel {
+function withContents({ contents, variants = [] }: Push, reach: ChannelReach): Omit<PreviewedChannel, keyof HeldBack> {
   const on = ({ channelId }: { channelId: string }) => channelId === reach.channelId
   const content = contents.find(on)?.content
   const translated = new Map(variants.filter(on).map((one) => [one.variant, one.content]))
@@ -83,6 +89,15 @@ export function previewAnswer(preview: Preview): Record<string, unknown> {
     confirmation: confirmation.token,
     confirmationExpiresAt: confirmation.expiresAt.toISOString(),
   }
+}
+
+/** In the form of the others. */
+function warningsOf(held: ReadonlyMap<string, HeldBack>): string[] {
+  const told = (['switchedOff', 'inQuietHours'] as const).map((name) => ({
+    name,
+    count: [...held.values()].reduce((sum, one) => sum + one[name], 0),
+  }))
+  return told.filter(({ count }) => count > 0).map(({ name, count }) => `${name}=${count}`)
 }
 
 async function firstNames({ db }: Context, { audience, chunk }: Prepared): Promise<string[]> {
