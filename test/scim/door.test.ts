@@ -216,6 +216,9 @@ describe.each(stores)('the SCIM door, on $name', (store) => {
       'invalidFilter',
     ])
     expect((await scim.get(`/Users?filter=${encodeURIComponent('title eq "x"')}`)).body['detail']).toContain('username')
+    const many = (term: string) => `/Users?filter=${encodeURIComponent(Array(40).fill(term).join(' or '))}`
+    expect((await scim.get(many('userName eq "USER001"'))).body['totalResults']).toBe(1)
+    expect(told(await scim.get(many('displayName co "x"')))).toEqual([400, 'invalidFilter'])
     const odd = "o'; drop table users; -- 😀 \\u4e2d%_"
     expect((await scim.post('/Users', { userName: odd })).status).toBe(201)
     expect(await scim.ids('Users', `userName eq ${JSON.stringify(odd)}`)).toEqual([odd])

@@ -66,9 +66,9 @@ export async function deleteGroup(db: Db, by: By, id: string): Promise<void> {
   if (group === undefined || !(await vanishOne(db, by, group.kind, group.code))) throw notFound(`group ${id}`)
 }
 
-/** Who only joins, or only leaves, does so whatever others do at the same time. */
+/** Those who only join, and a single one who leaves, do so whatever others do at the same time. */
 function dependsOnWhatIsThere({ isWhole, join, leave }: MemberChange): boolean {
-  return isWhole || (join.length > 0 && leave.length > 0)
+  return isWhole || leave.length > 1 || (join.length > 0 && leave.length > 0)
 }
 
 function saidOf(kind: GroupKind, { displayName, externalId, enabled, parentCode }: GroupChange) {

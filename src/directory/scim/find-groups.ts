@@ -12,9 +12,9 @@ import { whereOf, type Column, type Columns } from './where.ts'
 const MEMBERS_SHOWN = 10_000
 
 const COLUMNS: Columns = new Map<string, Column>([
-  ['id', { kind: 'exact', sql: sql`here.kind || ':' || here.code`, is: isGroup }],
+  ['id', { kind: 'exact', isIndexed: true, sql: sql`here.kind || ':' || here.code`, is: isGroup }],
   ['displayname', { kind: 'text', sql: sql`here.name` }],
-  ['externalid', { kind: 'exact', sql: sql`here.external_id` }],
+  ['externalid', { kind: 'exact', isIndexed: true, sql: sql`here.external_id` }],
   ['members.value', { kind: 'set', has: hasMember }],
   [`${EXTENSION}:kind`, { kind: 'text', sql: sql`here.kind` }],
   [`${EXTENSION}:code`, { kind: 'exact', sql: sql`here.code` }],

@@ -10,10 +10,11 @@ import { whereOf, type Column, type Columns } from './where.ts'
 /** Groups of one person that are shown. */
 const GROUPS_SHOWN = 1_000
 
-const code: Column = { kind: 'exact', sql: sql`users.code` }
+const code: Column = { kind: 'exact', isIndexed: true, sql: sql`users.code` }
 /** Without regard to case, as SCIM has it; but who is exactly meant hides who differs in case. */
 const userName: Column = {
   kind: 'text',
+  isIndexed: true,
   sql: sql`users.code`,
   is: (value) => sql`
     (lower(users.code) = lower(${value}::text)
@@ -22,7 +23,7 @@ const userName: Column = {
 const name: Column = { kind: 'text', sql: sql`users.name` }
 const has = sql`users.email is not null`
 const mail: Columns = new Map<string, Column>([
-  ['emails.value', { kind: 'text', sql: sql`users.email`, read: kept.email }],
+  ['emails.value', { kind: 'text', isIndexed: true, sql: sql`users.email`, read: kept.email }],
   ['emails.type', { kind: 'text', sql: sql`case when ${has} then 'work' end` }],
   ['emails.primary', { kind: 'yes', sql: sql`case when ${has} then true end` }],
 ])
@@ -31,13 +32,13 @@ const hasPhone = sql`users.phone is not null`
 const COLUMNS: Columns = new Map<string, Column>([
   ['id', code],
   ['username', userName],
-  ['externalid', { kind: 'exact', sql: sql`users.external_id` }],
+  ['externalid', { kind: 'exact', isIndexed: true, sql: sql`users.external_id` }],
   ['displayname', name],
   ['name.formatted', name],
   ['name.familyname', { kind: 'text', sql: sql`users.provided_name->>'familyName'` }],
   ['name.givenname', { kind: 'text', sql: sql`users.provided_name->>'givenName'` }],
   ...mail,
-  ['phonenumbers.value', { kind: 'exact', sql: sql`users.phone`, read: kept.phone }],
+  ['phonenumbers.value', { kind: 'exact', isIndexed: true, sql: sql`users.phone`, read: kept.phone }],
   ['phonenumbers.type', { kind: 'text', sql: sql`case when ${hasPhone} then 'mobile' end` }],
   ['phonenumbers.primary', { kind: 'yes', sql: sql`case when ${hasPhone} then true end` }],
   ['active', { kind: 'yes', sql: sql`users.enabled` }],

@@ -120,9 +120,9 @@ function membersOf(kind: DirectoryKind, code: string, change: MemberChange | und
   const { isWhole, join, leave } = change
   return sql`
     asked as materialized (select distinct jsonb_array_elements_text(${json(join)}::jsonb) as code),
-    stood as materialized (select user_code as code from memberships where kind = ${kind} and group_code = ${code}),
+    stood as materialized (select user_code as code, ctid as place from memberships where kind = ${kind} and group_code = ${code}),
     leaving as materialized (
-      select code from stood
+      select code, place from stood
       where ${isWhole ? sql`code not in (select code from asked)` : sql`code in (select jsonb_array_elements_text(${json(leave)}::jsonb))`}
     ),
     named as materialized (
@@ -139,14 +139,15 @@ function membersOf(kind: DirectoryKind, code: string, change: MemberChange | und
 function moving(by: By, kind: DirectoryKind, code: string): SQL {
   const membership = sql`jsonb_build_object(${kind}::text, ${code}::text)`
   return sql`
+    -- All who are asked for: somebody who was in it when this began may have been taken out while it waited for the group.
     joined as (
       insert into memberships (kind, group_code, user_code)
-      select ${kind}, ${code}, joining.code from joining cross join written order by joining.code collate "C"
+      select ${kind}, ${code}, asked.code from asked cross join written order by asked.code collate "C"
       on conflict do nothing returning user_code as code
     ),
     left_ as (
-      delete from memberships
-      where kind = ${kind} and group_code = ${code} and user_code = any(array(select code from leaving)) and exists (select from written)
+      -- By their places: joined by code, or by \`= any\`, PostgreSQL would search the whole list for each of the members.
+      delete from memberships where ctid = any(array(select place from leaving)) and exists (select from written)
       returning user_code as code
     ),
     touched as (

@@ -12,18 +12,28 @@ export type Column =
   | { kind: 'time'; sql: SQL }
   | { kind: 'set'; has: (value: string) => SQL }
 
-/** `is`: how it is looked for; `read`: how what is looked for is written here. */
-type Text = { sql: SQL; is?: (value: string) => SQL; read?: (value: string) => string }
+/** `is`: how it is looked for; `read`: how what is looked for is written here; `isIndexed`: one value is found without reading all. */
+type Text = { sql: SQL; isIndexed?: true; is?: (value: string) => SQL; read?: (value: string) => string }
 
 /** By attribute in lower case: `username`, `emails.value`, `urn:…:kind`. */
 export type Columns = ReadonlyMap<string, Column>
 
+/** Comparisons in one filter that no index answers: each is made with everybody. */
+const READ_ALL = 10
+
 /** The condition, or a refusal that says what can be asked for. */
 export function whereOf(filter: Filter, columns: Columns): SQL {
-  return compile(filter, { columns, under: '', isNegated: false })
+  const work = { readAll: 0 }
+  const where = compile(filter, { columns, under: '', isNegated: false, work })
+  if (work.readAll <= READ_ALL) return where
+  const indexed = [...columns].filter(([, column]) => 'isIndexed' in column).map(([name]) => name)
+  throw wrong(
+    'invalidFilter',
+    `Has more than ${READ_ALL} comparisons for which everything must be read; any number is fine of eq with ${indexed.join(', ')}`,
+  )
 }
 
-type Place = { columns: Columns; under: string; isNegated: boolean }
+type Place = { columns: Columns; under: string; isNegated: boolean; work: { readAll: number } }
 
 function compile(filter: Filter, place: Place): SQL {
   const { isNegated } = place
@@ -43,6 +53,7 @@ function compile(filter: Filter, place: Place): SQL {
     return isNegated ? sql`(${value.sql} is null or ${inner})` : sql`(${value.sql} is not null and ${inner})`
   }
   const column = columnOf(filter.path, place)
+  if (isNegated || filter.op !== 'eq' || !('isIndexed' in column)) place.work.readAll += 1
   const positive =
     filter.op === 'pr' ? present(filter.path, column) : compare(filter.op, filter.path, column, filter.value)
   return isNegated ? sql`(${positive} is not true)` : positive
