@@ -51,7 +51,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // A push goes through delivery; only an app that says "he has read it" reaches the inbox directly.
   messages: ['apps', 'delivery', 'directory', 'inbox/broadcast.ts', 'inbox/mark.ts', 'preferences', 'templates'],
   // Whom a message speaks to in which words is decided with its recipients.
-  delivery: ['directory', 'inbox', 'preferences', 'templates/locale.ts'],
+  delivery: ['directory', 'inbox', 'preferences', 'templates/locale.ts', 'templates/render.ts'],
   inbox: [],
   // A token's person must exist.
   apps: ['directory'],

@@ -7,8 +7,9 @@ import type { Context } from '../context.ts'
 import { accounts, everyone, namedFew, FEW_NAMED, specified, type Person } from '../directory/audience.ts'
 import type { Channel } from './channel.ts'
 import { choicesOf, type Choices } from '../templates/locale.ts'
+import type { Named } from '../templates/personal.ts'
 import type { NewDelivery } from './put-deliveries.ts'
-import { siteVariantsOf, variantsOn, type Languages, type Reader } from './variants.ts'
+import { siteVariantsOf, variantsOn, type Languages, type NewVariant, type Reader } from './variants.ts'
 
 /** Up to this many recipients a push is fanned out as it is accepted. Larger ones go chunk by chunk. */
 export const CHUNK = 1_000
@@ -29,7 +30,11 @@ export type Audience = {
   deptIncludesDescendants: boolean
 }
 
-type AudienceChannel = Pick<Channel, 'id' | 'kind'> & Languages
+export type AudienceChannel = Pick<Channel, 'id' | 'kind'> &
+  Languages & {
+    /** Whether it names its reader there, in any language. */
+    isPersonal?: boolean | undefined
+  }
 
 /** A stretch of the audience, ready to be put. */
 export type Chunk = {
@@ -45,6 +50,20 @@ export type Chunk = {
   isLast: boolean
   /** Whether anybody in it can be reached on any channel. */
   reachesSomebody: boolean
+  /** Of a message that names its readers, all recipients in their order; null: of whom nothing is known. */
+  readers?: ReadonlyMap<string, Named | null> | undefined
+  /** What it says to single people (speak.ts). */
+  variants?: NewVariant[] | undefined
+}
+
+/** Whether it says something else to each: its chunks are spoken before they are put. */
+export function isPersonal({ channels }: Pick<Audience, 'channels'>): boolean {
+  return channels.some(({ isPersonal }) => isPersonal)
+}
+
+/** To all in the inbox is one row, unless it names its readers. */
+function isBroadcast({ receiverType, channels }: Audience): boolean {
+  return receiverType === 'all' && channels.some(({ kind, isPersonal }) => kind === 'site' && !isPersonal)
 }
 
 /** People and bare addresses, each once. */
@@ -76,6 +95,7 @@ async function peopleChunk(store: Context['store'], audience: Audience, cursor: 
   // The usual push.
   if (
     receiverType === 'specified' &&
+    !isPersonal(audience) &&
     user !== undefined &&
     user.length <= FEW_NAMED &&
     Object.keys(groups).length === 0
@@ -91,14 +111,14 @@ async function peopleChunk(store: Context['store'], audience: Audience, cursor: 
 }
 
 /** To all on the site channel is one broadcast, and a chat one post; only channels with an address for each need people. */
-export function needsPeople({ receiverType, channels }: Audience): boolean {
-  return channels.some(({ kind }) => kind !== 'chat' && (kind !== 'site' || receiverType !== 'all'))
+export function needsPeople(audience: Audience): boolean {
+  return audience.channels.some(({ kind }) => kind !== 'chat' && (kind !== 'site' || !isBroadcast(audience)))
 }
 
 /** These people of an audience that is not `custom`, the next after `cursor`, as a chunk. */
 export function chunkOf(audience: Audience, people: readonly Person[], cursor: string, isLast: boolean): Chunk {
-  const { receiverType, channels } = audience
-  const isToAll = receiverType === 'all'
+  const { channels } = audience
+  const isToAll = isBroadcast(audience)
   const outbound = channels.filter(({ kind }) => kind !== 'site' && kind !== 'chat')
   const site = channels.find(({ kind }) => kind === 'site')
   const onSite = site !== undefined
@@ -118,6 +138,7 @@ export function chunkOf(audience: Audience, people: readonly Person[], cursor: s
     cursor: people.at(-1)?.code ?? cursor,
     isLast,
     reachesSomebody: (onSite && (isToAll || people.length > 0)) || deliveries.some(({ address }) => address !== null),
+    readers: isPersonal(audience) ? new Map(people.map((person) => [person.code, person])) : undefined,
   }
 }
 
@@ -154,7 +175,7 @@ async function customChunk(
   cursor: string,
   most: number,
 ): Promise<Chunk> {
-  const all: { recipient: string; person?: Reader; delivery?: NewDelivery }[] = []
+  const all: { recipient: string; reader?: Named | undefined; person?: Reader; delivery?: NewDelivery }[] = []
   const posts = postsOf(channels, cursor)
   for (const channel of channels) {
     const { id: channelId, kind } = channel
@@ -162,11 +183,13 @@ async function customChunk(
     if (kind === 'chat') continue
     const { resolved, invalid } = await accounts(db, kind, receiver[channelId] ?? [])
     const variantOf = variantsOn(channel)
-    const put = (recipient: string, rest: Omit<NewDelivery, 'id' | 'channelId' | 'recipient'>) =>
-      all.push({ recipient, delivery: { id: randomUUIDv7(), channelId, recipient, ...rest } })
-    for (const { account, userCode, address, locale } of resolved) {
-      if (kind === 'site' && userCode !== null) all.push({ recipient: userCode, person: { code: userCode, locale } })
-      else put(account, { userCode, address, variant: variantOf({ locale }), state: 'queued', reason: null })
+    const put = (recipient: string, rest: Omit<NewDelivery, 'id' | 'channelId' | 'recipient'>, reader?: Named) =>
+      all.push({ recipient, reader, delivery: { id: randomUUIDv7(), channelId, recipient, ...rest } })
+    for (const { account, userCode, address, name, locale } of resolved) {
+      const reader = userCode === null || name === null ? undefined : { code: userCode, name }
+      if (kind === 'site' && userCode !== null)
+        all.push({ recipient: userCode, reader, person: { code: userCode, locale } })
+      else put(account, { userCode, address, variant: variantOf({ locale }), state: 'queued', reason: null }, reader)
     }
     for (const account of invalid)
       put(account, { userCode: null, address: null, state: 'failed', reason: 'INVALID_ACCOUNT' })
@@ -175,7 +198,10 @@ async function customChunk(
   const last = ahead.slice(0, most).at(-1) ?? cursor
   const chunk = all.filter(({ recipient }) => recipient > cursor && recipient <= last)
   const people = chunk.flatMap(({ person }) => person ?? [])
+  const readers = new Map<string, Named | null>(ahead.slice(0, most).map((recipient) => [recipient, null]))
+  for (const { recipient, reader } of chunk) if (reader !== undefined) readers.set(recipient, reader)
   return {
+    readers: isPersonal({ channels }) ? readers : undefined,
     people: people.map(({ code }) => code),
     siteVariants: siteVariantsOf(people, channels),
     deliveries: [...posts, ...chunk.flatMap(({ delivery }) => delivery ?? [])],

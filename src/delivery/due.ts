@@ -8,7 +8,7 @@ import type { Context } from '../context.ts'
 import { hot, query, texts } from '../db/client.ts'
 import { specifiedFew } from '../directory/audience.ts'
 import { Refusal } from '../errors.ts'
-import { CHUNK, chunkOf, needsPeople, nextChunk, recipientsOf, type Chunk } from './chunk.ts'
+import { CHUNK, chunkOf, isPersonal, needsPeople, nextChunk, recipientsOf, type Chunk } from './chunk.ts'
 import { dueColumns, LEASE_SECONDS, noteFailure, put, tell, type DueMessage, type Ready } from './fan-out.ts'
 import { isFree } from './queue.ts'
 
@@ -70,15 +70,17 @@ type Resolved = { id: string; chunk: Chunk | undefined }
 
 /** The whole audience of each that is small. */
 async function resolve(store: Context['store'], messages: readonly DueMessage[]): Promise<Resolved[]> {
-  const named = messages.filter((message) => message.receiverType === 'specified' && needsPeople(message))
+  // What names its readers goes by fan-out.ts, however few they are: it takes time to say.
+  const alike = messages.filter((message) => !isPersonal(message))
+  const named = alike.filter((message) => message.receiverType === 'specified' && needsPeople(message))
   const found = await specifiedFew(
     store.db,
     named.map(({ receiver, deptIncludesDescendants: descendants }) => ({ receiver, descendants })),
     FEW,
   )
   const people = new Map(named.map(({ id }, place) => [id, found[place]]))
-  const resolved: Resolved[] = []
-  for (const message of messages) {
+  const resolved: Resolved[] = messages.filter(isPersonal).map(({ id }) => ({ id, chunk: undefined }))
+  for (const message of alike) {
     const { id, receiverType, receiver } = message
     if (receiverType === 'custom') {
       const isFew = Object.values(receiver).flat().length <= FEW

@@ -24,6 +24,8 @@ import { readAhead, readNext } from './ahead.ts'
 import { recipientsOf, type Audience, type Chunk } from './chunk.ts'
 import { putDeliveries } from './put-deliveries.ts'
 import { isFree } from './queue.ts'
+import { speak, textsOf } from './speak.ts'
+import { putVariants } from './variants.ts'
 import { whyOf } from './words.ts'
 
 /** A worker that takes longer than this over what it took has lost it to another; a few statements end sooner. */
@@ -41,7 +43,9 @@ export async function fanOutNext(context: Context): Promise<boolean> {
   const [message] = await claimLarge(context.db)
   if (message === undefined) return false
   try {
-    const chunk = await readNext(context.store, message)
+    const texts = await textsOf(context, message)
+    const found = await readNext(context.store, message)
+    const chunk = texts === undefined ? found : await speak(context, texts, message.channels, found)
     if (!chunk.isLast) readAhead(context.store, { ...message, cursor: chunk.cursor })
     tell(context.hints, await put(context.store, [{ id: message.id, after: message.cursor, chunk }]))
   } catch (error) {
@@ -55,7 +59,10 @@ export type Ready = { id: string; after: string; chunk: Chunk }
 
 /** Puts chunks of several messages in one statement, each whole or not at all, and gives those that were put. */
 export async function put(store: Context['store'], ready: readonly Ready[]): Promise<Chunk[]> {
-  const given = ready.map(({ id, after, chunk }) => ({ id, after, ...chunk, recipients: recipientsOf(chunk) }))
+  const given = ready.map(({ id, after, chunk }) => {
+    const { readers: _, ...rest } = chunk
+    return { id, after, ...rest, recipients: recipientsOf(chunk) }
+  })
   const statement = ready.length === 1 ? putOne : putTogether
   const done = new Set((await statement(store, { chunks: json(given) })).map(({ id }) => id))
   return ready.filter(({ id }) => done.has(id)).map(({ chunk }) => chunk)
@@ -91,7 +98,7 @@ export type DueMessage = Audience & { id: string; cursor: string }
 /** The columns of a `DueMessage`, where messages and apps are at hand. */
 export const dueColumns = sql`
   replace(messages.id::text, '-', '') as id, messages.receiver_type as "receiverType", messages.receiver, messages.cursor,
-  (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind, 'locales', locales)) from contents
+  (select jsonb_agg(jsonb_build_object('id', channel_id, 'kind', kind, 'locales', locales, 'isPersonal', is_personal)) from contents
    where message_id = messages.id) as channels,
   coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`
 
@@ -127,7 +134,7 @@ function putting(parts: SQL) {
   return hot<{ id: string }, { chunks: string }>(sql`
     with given as (
       select * from jsonb_to_recordset(${sql.placeholder('chunks')}::jsonb) as chunk (
-        id uuid, after text, cursor text, "isLast" boolean, recipients int, people jsonb, "siteVariants" jsonb,
+        id uuid, after text, cursor text, "isLast" boolean, recipients int, people jsonb, "siteVariants" jsonb, variants jsonb,
         deliveries jsonb, broadcast boolean, choices jsonb
       )
     ),
@@ -140,12 +147,14 @@ function putting(parts: SQL) {
     message as (
       update messages
       set cursor = given.cursor, recipients = messages.recipients + given.recipients,
-        state = case when given."isLast" then 'fanned_out' else 'fanning_out' end, lease_until = null, failures = 0
+        state = case when given."isLast" then 'fanned_out' else 'fanning_out' end, lease_until = null, failures = 0,
+        template_values = case when not given."isLast" then template_values end
       from given join standing on standing.id = given.id
       where messages.id = given.id and messages.cursor = given.after and messages.state in ('scheduled', 'fanning_out')
       returning messages.id, messages.app_id, messages.msg_type, messages.priority, messages.due_at, messages.expires_at,
-        given.people, given."siteVariants" as site_variants, given.deliveries, given.broadcast, given.choices
+        given.people, given."siteVariants" as site_variants, given.variants, given.deliveries, given.broadcast, given.choices
     ),
+    ${putVariants(sql`select id, variants from message`)},
     ${parts}
     select id from message`)
 }

@@ -8,6 +8,7 @@ import { CHUNK, recipientsOf, type Chunk } from '../delivery/chunk.ts'
 import { putChunk, putChunksTogether, tell } from '../delivery/fan-out.ts'
 import { putVariants, type NewVariant } from '../delivery/variants.ts'
 import { Refusal } from '../errors.ts'
+import type { Values } from '../templates/variables.ts'
 
 /** A push that passed every check. */
 export type Push = {
@@ -26,9 +27,17 @@ export type Push = {
   dueAt: Date | undefined
   /** Undefined: it stays. */
   expiresAt: Date | undefined
-  contents: { channelId: string; kind: string; content: unknown; locales?: string[] | undefined }[]
+  contents: {
+    channelId: string
+    kind: string
+    content: unknown
+    locales?: string[] | undefined
+    isPersonal?: boolean | undefined
+  }[]
   /** What it says to people of other languages, if it does. */
   variants?: NewVariant[] | undefined
+  /** The values of its template's variables, if it names its readers: a worker says it to those who come later. */
+  templateValues?: Values | undefined
   requestId: string
 }
 
@@ -126,12 +135,15 @@ function told(rows: readonly Row[], accepted: readonly { id: string; isDue: bool
 /** As the statement takes it. */
 function given({ id, push, chunk = NOBODY, warnings, idempotency }: Row) {
   const { people, siteVariants, deliveries, broadcast, choices } = chunk
+  const isDone = chunk !== NOBODY
   return {
     ...push,
     ...idempotency,
+    variants: chunk.variants === undefined ? push.variants : [...(push.variants ?? []), ...chunk.variants],
+    templateValues: isDone ? undefined : push.templateValues,
     id,
     warnings,
-    state: chunk === NOBODY ? 'fanning_out' : 'fanned_out',
+    state: isDone ? 'fanned_out' : 'fanning_out',
     recipients: recipientsOf(chunk),
     people,
     siteVariants,
@@ -196,7 +208,7 @@ function inserting(parts: SQL, guard?: SQL) {
         id uuid, "appId" text, "templateCode" text, "templateVersion" int, "receiverType" text, receiver jsonb,
         unresolved jsonb, "businessId" text, "msgType" text, priority smallint, "senderCode" text, "senderName" text,
         "dueAt" timestamptz, "expiresAt" timestamptz, state text, recipients int, "requestId" text,
-        key text, "bodySha256" text, warnings jsonb, contents jsonb, variants jsonb, people jsonb,
+        key text, "bodySha256" text, warnings jsonb, contents jsonb, variants jsonb, "templateValues" jsonb, people jsonb,
         "siteVariants" jsonb, deliveries jsonb, broadcast boolean, choices jsonb
         ${guard === undefined ? sql`` : sql`, segments int, day date, "limit" int, "confirmationId" text`}
       )
@@ -211,23 +223,23 @@ function inserting(parts: SQL, guard?: SQL) {
     accepted as (
       insert into messages (
         id, app_id, template_code, template_version, receiver_type, receiver, unresolved, business_id, msg_type, priority,
-        sender_code, sender_name, due_at, expires_at, state, recipients, request_id
+        sender_code, sender_name, due_at, expires_at, state, recipients, template_values, request_id
       )
       select id, "appId", "templateCode", "templateVersion", "receiverType", receiver, unresolved, "businessId", "msgType",
         priority, "senderCode", "senderName", greatest("dueAt", now()), "expiresAt",
         case when "dueAt" > now() then 'scheduled' else state end,
         case when "dueAt" > now() then 0 else recipients end,
-        "requestId"
+        "templateValues", "requestId"
       from given
       where key is null or id = any(array(select message_id from taken))
       returning id, app_id, msg_type, priority, due_at, expires_at, state
     ),
     put_contents as (
-      insert into contents (message_id, channel_id, kind, content, locales)
-      select accepted.id, said."channelId", said.kind, said.content, said.locales
+      insert into contents (message_id, channel_id, kind, content, locales, is_personal)
+      select accepted.id, said."channelId", said.kind, said.content, said.locales, coalesce(said."isPersonal", false)
       from accepted
       join given on given.id = accepted.id
-      cross join jsonb_to_recordset(given.contents) as said ("channelId" text, kind text, content jsonb, locales jsonb)
+      cross join jsonb_to_recordset(given.contents) as said ("channelId" text, kind text, content jsonb, locales jsonb, "isPersonal" boolean)
     ),
     ${putVariants(sql`select accepted.id, given.variants from accepted join given on given.id = accepted.id`)},
     message as (

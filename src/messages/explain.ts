@@ -111,6 +111,7 @@ const BY_STATE: Record<Delivery['state'], FindingCode> = {
 const BY_REASON: Record<string, FindingCode> = {
   NO_ADDRESS: 'NO_ADDRESS',
   INVALID_ACCOUNT: 'INVALID_ACCOUNT',
+  UNFIT: 'UNFIT',
   NO_CHANNEL: 'NO_CHANNEL',
   MAY_HAVE_GONE_OUT: 'MAY_HAVE_GONE_OUT',
   OPTED_OUT: 'OPTED_OUT',

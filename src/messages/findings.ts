@@ -36,6 +36,10 @@ export const sentences = {
     zh: ({ user, channel }) => `账号 ${user} 在渠道 ${channel} 上无效，不对应任何人或地址`,
     en: ({ user, channel }) => `the account ${user} means nobody and no address on ${channel}`,
   },
+  UNFIT: {
+    zh: (said) => `渠道 ${said.channel} 上写给 ${said.user} 的内容不合要求，未发送${words(said)}`,
+    en: (said) => `what ${said.channel} would have said to ${said.user} does not fit, and was not sent${words(said)}`,
+  },
   NO_CHANNEL: {
     zh: (said) => `渠道 ${said.channel} 未配置，或已改为另一种渠道${words(said)}`,
     en: (said) => `${said.channel} is not configured, or carries something else now${words(said)}`,

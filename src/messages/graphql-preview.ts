@@ -5,7 +5,7 @@ import { badInput, Refusal } from '../errors.ts'
 import { builder, type GraphqlContext } from '../graphql/builder.ts'
 import { ChannelKind } from './graphql.ts'
 import { documentedBody, PushChannelMessageInput, PushTemplateMessageInput } from './graphql-input.ts'
-import { previewPush, type Preview, type PreviewedChannel } from './preview.ts'
+import { previewPush, type Example, type Preview, type PreviewedChannel } from './preview.ts'
 
 const PreviewLanguage = builder.objectRef<PreviewedChannel['languages'][number]>('PreviewLanguage').implement({
   description: 'What a push would say on one channel in one language, and to how many.',
@@ -40,9 +40,28 @@ const PreviewChannel = builder.objectRef<PreviewedChannel>('PreviewChannel').imp
       description:
         'Segments of one SMS in the default language: 70 characters alone or 67 of several, 160 or 153 in the GSM alphabet. Null: it is no SMS.',
     }),
+    smsSegments: t.exposeInt('smsSegments', {
+      description: 'SMS segments that all of it comes to there, each person’s by what he gets.',
+    }),
     languages: t.expose('languages', {
       type: [PreviewLanguage],
       description: 'Language by language, the default first. Empty: it says the same in all.',
+    }),
+  }),
+})
+
+const PreviewExample = builder.objectRef<Example>('PreviewExample').implement({
+  description: 'What a push would say to one person on a channel where it names him.',
+  fields: (t) => ({
+    user: t.exposeString('user', { description: 'Whose it is: the code.' }),
+    name: t.exposeString('name', { description: 'The name.' }),
+    channelId: t.exposeString('channelId', { description: 'The channel.' }),
+    locale: t.exposeString('locale', { nullable: true, description: 'The language (BCP 47); null: the default.' }),
+    content: t.expose('content', { type: 'JSON', nullable: true, description: 'What it would say; null: see `why`.' }),
+    segments: t.exposeInt('segments', { nullable: true, description: 'Segments of an SMS. Null: it is none.' }),
+    why: t.exposeString('why', {
+      nullable: true,
+      description: 'Why it cannot be said to this person, who would not get it; null: it can.',
     }),
   }),
 })
@@ -57,6 +76,10 @@ const PushPreview = builder.objectRef<Preview>('PushPreview').implement({
     smsSegments: t.exposeInt('smsSegments', { description: 'SMS segments that all of it comes to.' }),
     warnings: t.exposeStringList('warnings', {
       description: 'What the push would warn of, and how many deliveries would be skipped or wait.',
+    }),
+    examples: t.expose('examples', {
+      type: [PreviewExample],
+      description: 'What it would say to the first three of them, where it names its readers.',
     }),
     needsConfirmation: t.stringList({
       description: "Why the app's guard wants the confirmation; empty: it wants none.",

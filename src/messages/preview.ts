@@ -3,6 +3,8 @@ import type { App } from '../apps/apps.ts'
 import { enforceGrant } from '../apps/grants.ts'
 import { admitPush } from '../apps/rate.ts'
 import type { Context } from '../context.ts'
+import { speak } from '../delivery/speak.ts'
+import { localeOf } from '../delivery/variants.ts'
 import { everyone, specified } from '../directory/audience.ts'
 import { people } from '../directory/directory.ts'
 import type { Push } from './accept.ts'
@@ -10,10 +12,12 @@ import { makeConfirmation, type Confirmation } from './confirmation.ts'
 import { reasonsFor } from './guard.ts'
 import { heldBack, type HeldBack } from './held.ts'
 import { prepareChannelPush, prepareTemplatePush, type Prepared } from './push.ts'
-import { reachOf, smsSegments, type ChannelReach, type LanguageReach } from './reach.ts'
+import { reachOf, segmentsOf, smsSegments, type ChannelReach, type LanguageReach } from './reach.ts'
 
 /** So many of those it reaches are named. */
 const NAMES = 10
+/** To so many of them is shown what it says, where it names them. */
+const EXAMPLES = 3
 
 export type Preview = {
   recipients: number
@@ -24,6 +28,8 @@ export type Preview = {
   /** SMS segments that all of it comes to. */
   smsSegments: number
   warnings: string[]
+  /** What it says to the first of its recipients, where it names them. */
+  examples: Example[]
   /** Why the app's guard wants a confirmation; empty: it wants none. */
   needs: { zh: string; en: string }[]
   confirmation: Confirmation
@@ -64,9 +70,48 @@ export async function previewPush(
     })),
     smsSegments: smsSegments(reach),
     warnings: [...warnings, ...warningsOf(held)],
+    examples: await examplesOf(context, prepared),
     needs: await reasonsFor(context, app, prepared, reach),
     confirmation: await makeConfirmation(context, app.id, body, reach.recipients),
   }
+}
+
+/** What a push says to one person on a channel where it names him; `why`: what hinders it, and he would not get it. */
+export type Example = {
+  user: string
+  name: string
+  channelId: string
+  locale: string | null
+  content: object | null
+  segments: number | null
+  why: string | null
+}
+
+async function examplesOf(context: Context, { audience, chunk, texts }: Prepared): Promise<Example[]> {
+  if (texts === undefined) return []
+  const named = [...(chunk.readers ?? [])].flatMap(([, reader]) => reader ?? []).slice(0, EXAMPLES)
+  const readers = new Map(named.map((reader) => [reader.code, reader]))
+  const some = {
+    ...chunk,
+    readers,
+    people: chunk.people.filter((code) => readers.has(code)),
+    deliveries: chunk.deliveries.filter(({ recipient }) => readers.has(recipient)),
+  }
+  const { variants = [], deliveries } = await speak(context, texts, audience.channels, some)
+  const kinds = new Map(audience.channels.map(({ id, kind }) => [id, kind]))
+  const nameOf = (code: string) => readers.get(code)?.name ?? ''
+  const said = variants.map(({ channelId, variant, content }): Example => {
+    const user = variant.slice(variant.indexOf('@') + 1)
+    const segments = segmentsOf(kinds.get(channelId) ?? 'site', content)
+    return { user, name: nameOf(user), channelId, locale: localeOf(variant), content, segments, why: null }
+  })
+  const unfit = deliveries
+    .filter(({ reason }) => reason === 'UNFIT')
+    .map(({ recipient: user, channelId, lastError }): Example => {
+      const nothing = { locale: null, content: null, segments: null }
+      return { user, name: nameOf(user), channelId, ...nothing, why: lastError ?? '' }
+    })
+  return [...said, ...unfit]
 }
 
 function withContents({ contents, variants = [] }: Push, reach: ChannelReach): Omit<PreviewedChannel, keyof HeldBack> {

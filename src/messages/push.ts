@@ -3,12 +3,13 @@ import type { App } from '../apps/apps.ts'
 import { hasGrant } from '../apps/grants.ts'
 import { admitPush } from '../apps/rate.ts'
 import type { Context } from '../context.ts'
-import { nextChunk, type Audience, type Chunk } from '../delivery/chunk.ts'
+import { isPersonal, nextChunk, type Audience, type Chunk } from '../delivery/chunk.ts'
+import { speak } from '../delivery/speak.ts'
 import type { NewVariant } from '../delivery/variants.ts'
 import { accounts, unknownCodes } from '../directory/audience.ts'
 import { person } from '../directory/directory.ts'
 import { badInput, Refusal } from '../errors.ts'
-import { renderVersion } from '../templates/render.ts'
+import { personalTexts, renderVersion, type PersonalTexts } from '../templates/render.ts'
 import { readVariables } from '../templates/variables.ts'
 import { accept, firstAnswer, Stopped, type Accepted, type IdempotencyKey, type Push } from './accept.ts'
 import { passGuard, refusalOf } from './guard.ts'
@@ -27,7 +28,14 @@ export type Around = {
 }
 
 /** A push that passed every check, resolved as far as its first stretch; nothing is stored yet. */
-export type Prepared = { push: Push; audience: Audience; chunk: Chunk; warnings: string[] }
+export type Prepared = {
+  push: Push
+  audience: Audience
+  chunk: Chunk
+  warnings: string[]
+  /** Of a push that names its readers. */
+  texts?: PersonalTexts
+}
 
 /** Pushes the contents that the caller sends. Committed when it returns; a refusal says what to mend. */
 export function pushChannelMessage(context: Context, app: App, body: Body, around: Around): Promise<Accepted> {
@@ -51,9 +59,9 @@ async function push(
   if (first !== undefined) return first
   const prepared = await prepare(context, app, body, requestId)
   const charge = await passGuard(context, app, body, prepared, confirmation)
-  const { chunk, warnings } = prepared
+  const chunk = await readyChunk(context, prepared)
   try {
-    return await accept(context, prepared.push, chunk.isLast ? chunk : undefined, warnings, idempotency, charge)
+    return await accept(context, prepared.push, chunk, prepared.warnings, idempotency, charge)
   } catch (error) {
     throw charge !== undefined && error instanceof Stopped ? await refusalOf(context, app, charge, error) : error
   }
@@ -81,11 +89,33 @@ export async function prepareTemplatePush(
   const priority = readPriority(body['priority'], scale)
   const variables = readVariables(body['channelParamData'])
   const template = await findTemplate(context, body['templateCode'])
-  const { contents, locales } = renderVersion(template, (id) => context.channels.get(id)?.kind, variables)
-  const said = readContents(context, app, 'templateCode', contents, locales)
+  const kindOf = (id: string) => context.channels.get(id)?.kind
+  const version = renderVersion(template, kindOf, variables)
+  const said = readContents(context, app, 'templateCode', version.contents, version)
   const msgType = readMsgType(body['msgType'], template.msgType, context.config.MSG_TYPES)
   const pinned = { templateCode: template.code, templateVersion: template.version }
-  return prepare(context, app, body, requestId, { ...common, ...pinned, priority, msgType }, said)
+  const prepared = await prepare(context, app, body, requestId, { ...common, ...pinned, priority, msgType }, said)
+  if (!isPersonal(prepared.audience)) return prepared
+  const { values } = version
+  const nameless = [...(prepared.chunk.readers ?? [])].filter(([, reader]) => reader === null).length
+  if (nameless > 0) prepared.warnings.push(`nameless=${nameless}`)
+  const site = prepared.audience.channels.find(({ kind, isPersonal }) => kind === 'site' && isPersonal)
+  if (common.receiverType === 'all' && site !== undefined) prepared.warnings.push(`each-of-all=${site.id}`)
+  return {
+    ...prepared,
+    push: { ...prepared.push, templateValues: values },
+    texts: personalTexts(template, kindOf, values),
+  }
+}
+
+/** What is put by the statement that accepts it: all of it, or nothing, and a worker does it. */
+async function readyChunk(context: Context, { push, audience, chunk, texts }: Prepared): Promise<Chunk | undefined> {
+  if (!chunk.isLast) return undefined
+  if (texts === undefined) return chunk
+  // When it is due, people may be called something else.
+  if (push.dueAt !== undefined) return undefined
+  const spoken = await speak(context, texts, audience.channels, chunk)
+  return spoken.isLast ? spoken : undefined
 }
 
 type Read = CommonInput & { priority: number; msgType: string; templateCode?: string; templateVersion?: number }
@@ -107,7 +137,10 @@ async function prepare(
   const audience: Audience = {
     receiverType: read.receiverType,
     receiver: read.receiver,
-    channels: spoken.map(({ channel: { id, kind }, locales }) => ({ id, kind, locales: tagsOf(locales) })),
+    channels: spoken.map(({ channel: { id, kind }, locales, isPersonal }) => ({
+      ...{ id, kind, locales: tagsOf(locales) },
+      isPersonal: isPersonal || undefined,
+    })),
     deptIncludesDescendants: app.compat.deptIncludesDescendants ?? true,
   }
   const chunk = await nextChunk(context.store, audience, '')
@@ -126,11 +159,9 @@ async function prepare(
     senderName: read.senderName ?? (await nameOf(context, read.senderCode)),
     dueAt,
     expiresAt,
-    contents: spoken.map(({ channel: { id: channelId, kind }, content, locales }) => ({
-      channelId,
-      kind,
-      content,
-      locales: tagsOf(locales),
+    contents: spoken.map(({ channel: { id: channelId, kind }, content, locales, isPersonal }) => ({
+      ...{ channelId, kind, content, locales: tagsOf(locales) },
+      isPersonal: isPersonal || undefined,
     })),
     variants: variantsOf(spoken),
     requestId,

@@ -4,11 +4,17 @@ import { hasGrant } from '../apps/grants.ts'
 import type { Context, OpenChannel } from '../context.ts'
 import { readContentFor } from '../delivery/fit.ts'
 import { badInput, Refusal } from '../errors.ts'
-import type { Contents } from '../templates/render.ts'
+import type { Contents, renderVersion } from '../templates/render.ts'
 import { publishedTemplate } from '../templates/templates.ts'
 
 /** What it says on one channel: to everybody, and instead of that to people of each language it has there. */
-export type Said = { channel: OpenChannel; content: object; locales: { locale: string; content: object }[] }
+export type Said = {
+  channel: OpenChannel
+  content: object
+  locales: { locale: string; content: object }[]
+  /** It names its reader there; `content` and `locales` are what it says to somebody of whom nothing is known. */
+  isPersonal: boolean
+}
 
 /** `channelData`: at least one channel, each with an object. */
 export function readChannelData(value: unknown): Record<string, unknown> {
@@ -17,6 +23,8 @@ export function readChannelData(value: unknown): Record<string, unknown> {
   if (Object.keys(value).length === 0) throw badInput('channelData', '至少需要一个渠道', 'needs at least one channel')
   return value as Record<string, unknown>
 }
+
+const ALIKE = { locales: {}, personal: [] }
 
 /**
  * Contents by channel id, each channel known and permitted, each content as its kind wants it; in every language, since
@@ -27,7 +35,7 @@ export function readContents(
   app: App,
   path: string,
   given: Contents,
-  translated: Record<string, Contents> = {},
+  { locales: translated, personal }: Pick<ReturnType<typeof renderVersion>, 'locales' | 'personal'> = ALIKE,
 ): Said[] {
   const permitted = [...context.channels.values()].filter(({ id }) => hasGrant(app, `channel:${id}`))
   return Object.entries(given).map(([id, value]) => {
@@ -43,7 +51,7 @@ export function readContents(
         locale,
         content: readContentFor(channel, contents[id], `${path}.locales.${locale}.${id}`),
       }))
-    return { channel, content, locales }
+    return { channel, content, locales, isPersonal: personal.includes(id) }
   })
 }
 

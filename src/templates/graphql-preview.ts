@@ -19,7 +19,9 @@ const PreviewTemplateInput = builder.inputType('PreviewTemplateInput', {
     draft: t.field({ type: DraftInput, description: 'A template that is not saved.' }),
     variables: t.field({ type: 'JSON', description: 'Values by name; for all others the examples are taken.' }),
     locale: t.string({ description: 'For people of this language (BCP 47).' }),
-    user: t.string({ description: 'For this person: in his language, unless `locale` says another.' }),
+    user: t.string({
+      description: 'For this person, by name (`{{ user.name }}`) and in his language, unless `locale` says another.',
+    }),
   }),
 })
 

@@ -1,7 +1,7 @@
 /** How a template would look: rendered with samples, for one language, and nothing changed. */
 import type { Context } from '../context.ts'
 import type { SmsLength } from '../delivery/sms-length.ts'
-import { person } from '../directory/directory.ts'
+import { person, type User } from '../directory/directory.ts'
 import { badInput } from '../errors.ts'
 import { find, knownVariables } from './author.ts'
 import { localesOn, readDraft, type DraftInput, type TemplateBody } from './draft.ts'
@@ -35,8 +35,9 @@ export type Preview = { variables: Variable[]; problems: Problem[]; channels: Pr
 export async function preview(context: Context, input: PreviewInput): Promise<Preview> {
   const draft = await previewed(context, input)
   const known = input.code ? await knownVariables(context, input.code) : []
-  const { body, problems, rendered } = examine(context.channels, draft, known, readVariables(input.variables))
-  const locale = await localeOf(context, input)
+  const reader = await readerOf(context, input.user)
+  const { body, problems, rendered } = examine(context.channels, draft, known, readVariables(input.variables), reader)
+  const locale = localeOf(input.locale, reader)
   const channels = Object.keys(body.contents).flatMap((channelId) => {
     const found = choose(locale, choicesOf(localesOn(body, channelId)))
     return rendered.filter((one) => one.channel.id === channelId && one.locale === found).map(told)
@@ -55,17 +56,19 @@ async function previewed(context: Context, { code, version, draft }: PreviewInpu
   return found
 }
 
-async function localeOf({ db }: Context, { locale, user }: PreviewInput): Promise<string | undefined> {
-  if (locale) {
-    const canonical = canonicalLocale(locale)
-    if (canonical === undefined)
-      throw badInput('locale', `“${locale}”不是语言标签，应如 en、zh-CN`, `"${locale}" is no language tag such as en`)
-    return canonical
-  }
+async function readerOf({ db }: Context, user: string | null | undefined): Promise<User | undefined> {
   if (!user) return undefined
   const found = await person(db, user)
   if (found === undefined) throw badInput('user', `没有用户 ${user}`, `there is no user ${user}`)
-  return canonicalLocale(found.locale ?? '')
+  return found
+}
+
+function localeOf(locale: string | null | undefined, reader: User | undefined): string | undefined {
+  if (!locale) return canonicalLocale(reader?.locale ?? '')
+  const canonical = canonicalLocale(locale)
+  if (canonical === undefined)
+    throw badInput('locale', `“${locale}”不是语言标签，应如 en、zh-CN`, `"${locale}" is no language tag such as en`)
+  return canonical
 }
 
 function told({ channel: { id, kind }, locale, content, sms }: Rendered): PreviewedChannel {

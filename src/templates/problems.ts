@@ -7,8 +7,9 @@ import { smsLength, type SmsLength } from '../delivery/sms-length.ts'
 import { badInput, Refusal } from '../errors.ts'
 import { contentsOf, type TemplateBody } from './draft.ts'
 import { hasCode, makeBudget, makeReader, whyNot, type Budget, type Mention } from './liquid.ts'
-import { isHtmlAt, mapStrings, renderWith, type KindOf } from './render.ts'
-import { inferred, isMadeUp, readValues, samples, VARIABLES_AT_MOST, type Values, type Variable } from './variables.ts'
+import { faultOf, isReader, namesReader, NOBODY, SAMPLE, type Named } from './personal.ts'
+import { isHtmlAt, mapStrings, renderWith, withReader, type KindOf } from './render.ts'
+import { inferred, isMadeUp, readValues, samples, VARIABLES_AT_MOST, type Variable } from './variables.ts'
 
 /** `error`: it must not be published. Lines and columns count from 1, within the string at `path`. */
 export type Problem = {
@@ -40,23 +41,34 @@ const PROBLEMS_AT_MOST = 100
 
 /**
  * Checks all contents in all languages. Gives the template with its variables: those declared, or those that its code
- * names, with what `known` says of them. `given`: values instead of the samples.
+ * names, with what `known` says of them. `given`: values instead of the samples; `reader`: whom
+ * it speaks to. It must have something to say to somebody of whom nothing is known as well.
  */
 export function examine(
   channels: Channels,
   draft: Unread,
   known: readonly Variable[] = [],
   given: Record<string, string> = {},
+  reader: Named = SAMPLE,
 ): { body: TemplateBody; problems: Problem[]; rendered: Rendered[] } {
   const problems: Problem[] = []
   const kindOf: KindOf = (id) => channels.get(id)?.kind
-  const places = readCode(draft, kindOf, problems)
+  const all = readCode(draft, kindOf, problems)
+  // An older template may have a variable of that name: then it is that, and knows no reader.
+  const isOfReader = (place: Place) => namesReader(place, draft.variables ?? [])
+  const [ofReader, places] = [all.filter(isOfReader), all.filter((place) => !isOfReader(place))]
   const body = { ...draft, variables: draft.variables ?? infer(places, known) }
-  problems.push(...checkChannels(channels, draft), ...checkVariables(body.variables, places))
+  problems.push(...checkChannels(channels, draft), ...checkVariables(body.variables, places), ...checkReader(ofReader))
   // With a string that does not parse or a name without a value, nothing can be rendered.
-  const rendered = problems.some(({ severity }) => severity === 'error')
-    ? []
-    : renderAll(channels, body, readValues(body.variables, samples(body.variables, given)), places, problems)
+  if (problems.some(({ severity }) => severity === 'error'))
+    return { body, problems: problems.slice(0, PROBLEMS_AT_MOST), rendered: [] }
+  const values = readValues(body.variables, samples(body.variables, given))
+  const scopeFor = (named: Named) => (isReader(body.variables) ? withReader(values, named) : values)
+  const rendered = renderAll(channels, body, scopeFor(reader), places, problems)
+  // Not again what is wrong for anybody.
+  const personal = contentsOf(body).filter(({ path }) => ofReader.some((place) => place.path.startsWith(`${path}.`)))
+  if (!problems.some(({ severity }) => severity === 'error'))
+    renderAll(channels, body, scopeFor(NOBODY), places, problems, personal)
   return { body, problems: problems.slice(0, PROBLEMS_AT_MOST), rendered }
 }
 
@@ -134,20 +146,30 @@ function checkVariables(variables: readonly Variable[], places: readonly Place[]
   return [...undeclared, ...unused]
 }
 
+/** What code takes of its reader, and cannot have. */
+function checkReader(places: readonly Place[]): Problem[] {
+  return places.flatMap((place) => {
+    const fault = faultOf(place)
+    const { path, line, column } = place
+    return fault === undefined ? [] : [{ severity: 'error', path, line, column, ...fault } satisfies Problem]
+  })
+}
+
 function renderAll(
   channels: Channels,
   body: TemplateBody,
-  values: Values,
+  values: object,
   places: readonly Place[],
   problems: Problem[],
+  said = contentsOf(body),
 ): Rendered[] {
   const budget = makeBudget()
   const isVague = isVagueIn(body, places)
-  const written = contentsOf(body).flatMap((said) => {
-    const channel = channels.get(said.channelId)
+  const written = said.flatMap((one) => {
+    const channel = channels.get(one.channelId)
     if (channel === undefined) return []
-    const text = attempt(() => renderOne(channel, said, values, budget), said.path, isVague, problems)
-    return text === undefined ? [] : [{ ...said, channel, text }]
+    const text = attempt(() => renderOne(channel, one, values, budget), one.path, isVague, problems)
+    return text === undefined ? [] : [{ ...one, channel, text }]
   })
   return written.flatMap(({ path, locale, channel, content: source, text }) => {
     const content = attempt(() => readContentFor(channel, text, path), path, isVague, problems)
@@ -160,7 +182,7 @@ function renderAll(
 
 type Said = ReturnType<typeof contentsOf>[number]
 
-function renderOne({ kind }: OpenChannel, { channelId, path: root, content }: Said, values: Values, budget: Budget) {
+function renderOne({ kind }: OpenChannel, { channelId, path: root, content }: Said, values: object, budget: Budget) {
   const refuse = (error: unknown, path: string): unknown => {
     const at = root + path.slice(channelId.length)
     const found = whyNot(error)

@@ -11,7 +11,8 @@ import {
   type Budget,
   type Code,
 } from './liquid.ts'
-import { inferred, lacks, readValues, type Variable } from './variables.ts'
+import { isReader, namesReader, NOBODY, USER, type Named } from './personal.ts'
+import { inferred, lacks, readValues, type Values, type Variable } from './variables.ts'
 
 /** By channel id. */
 export type Contents = Record<string, unknown>
@@ -27,23 +28,29 @@ export type Spoken = { contents: Contents; locales: Record<string, Contents> }
  * Renders every string of a version, in every language. Values are data: they are never read as Liquid, and in HTML fields
  * they are escaped. Refuses with all missing variables named, or with `templateCode` where rendering goes past a limit.
  * A channel that `kindOf` does not know is rendered as plain text. Without declared variables everything that its code
- * names is a required text.
+ * names is a required text. What it says is what somebody gets of whom nothing is known; `personal` are the channels on
+ * which it names its reader, in any language.
  */
 export function renderVersion(
   { contents, locales, variables }: Spoken & { variables: readonly Variable[] | null },
   kindOf: KindOf,
   given: Record<string, string>,
-): Spoken {
+): Spoken & { values: Values; personal: string[] } {
   const said = parseAll(contents, kindOf)
   const translated = Object.entries(locales).map(([locale, one]) => {
     const path = `locales.${locale}`
     return { locale, path, contents: one, parsed: parseAll(one, kindOf, path) }
   })
-  const names = namesIn([said, ...translated.map(({ parsed }) => parsed)])
-  const scope = readValues(variables ?? inferred(names), given)
+  const all = [said, ...translated.map(({ parsed }) => parsed)]
+  const values = readValues(variables ?? inferred(namesIn(all)), given)
+  const scope = isReader(variables) ? withReader(values, NOBODY) : values
   const budget = makeBudget()
   const at = (root: string) => (error: unknown, path: string) => renderRefusal(error, `${root}.${path}`)
   return {
+    values,
+    personal: Object.keys(contents).filter((channelId) =>
+      all.some((parsed) => isPersonal(parsed, channelId, variables)),
+    ),
     contents: renderParsed(contents, said, scope, budget, renderRefusal),
     locales: Object.fromEntries(
       translated.map(({ locale, path, contents, parsed }) => [
@@ -52,6 +59,41 @@ export function renderVersion(
       ]),
     ),
   }
+}
+
+/** Gives how a text is rendered for a reader; undefined for one that names nobody. `locale` undefined: the default. */
+export type PersonalTexts = (channelId: string, locale: string | undefined) => ((reader: Named) => unknown) | undefined
+
+/** The texts of a version that name their reader, each to be rendered under a budget of its own. */
+export function personalTexts(
+  { contents, locales, variables }: Spoken & { variables: readonly Variable[] | null },
+  kindOf: KindOf,
+  values: Values,
+): PersonalTexts {
+  const texts = new Map<string, (reader: Named) => unknown>()
+  for (const [locale, all] of [['', contents] as const, ...Object.entries(locales)])
+    for (const [channelId, content] of Object.entries(all)) {
+      const one = { [channelId]: content }
+      const parsed = parseAll(one, kindOf)
+      if (!isPersonal(parsed, channelId, variables)) continue
+      texts.set(`${locale} ${channelId}`, (reader) => {
+        const said = renderParsed(one, parsed, withReader(values, reader), makeBudget(), renderRefusal)
+        return said[channelId]
+      })
+    }
+  return (channelId, locale = '') => texts.get(`${locale} ${channelId}`)
+}
+
+function isPersonal(parsed: Parsed, channelId: string, declared: readonly Variable[] | null): boolean {
+  return [...parsed].some(
+    ([path, { mentions }]) =>
+      path.startsWith(`${channelId}.`) && mentions.some((mention) => namesReader(mention, declared)),
+  )
+}
+
+/** Without a prototype, as the values. */
+export function withReader(values: Values, reader: Named): object {
+  return Object.assign(Object.create(null), values, { [USER]: { name: reader.name, code: reader.code } })
 }
 
 /** Renders contents with values that stand; throws what `refuse` makes of a failure at a path. */
@@ -122,7 +164,11 @@ export function tooLong(path: string) {
 
 function namesIn(parsed: readonly Parsed[]): string[] {
   return [
-    ...new Set(parsed.flatMap((one) => [...one.values()]).flatMap(({ mentions }) => mentions.map(({ name }) => name))),
+    ...new Set(
+      parsed
+        .flatMap((one) => [...one.values()])
+        .flatMap(({ mentions }) => mentions.filter((one) => !namesReader(one, null)).map(({ name }) => name)),
+    ),
   ]
 }
 

@@ -5,6 +5,7 @@ import { check, codePoints, rule } from '../check.ts'
 import { isWebsite, textMap } from '../delivery/content.ts'
 import { phone } from '../directory/address.ts'
 import { badInput, type Refusal } from '../errors.ts'
+import { USER } from './personal.ts'
 
 export const VARIABLE_TYPES = ['string', 'number', 'date', 'boolean', 'url', 'phone'] as const
 export type VariableType = (typeof VARIABLE_TYPES)[number]
@@ -104,6 +105,7 @@ const declarations = z
     for (const [at, { name, type, example, default: fallback }] of variables.entries()) {
       const fault = (member: string, zh: string, en: string) =>
         context.addIssue({ code: 'custom', path: [at, member], ...rule(zh, en) })
+      if (name === USER) fault('name', '变量不能叫 user，它代表收件人', 'must not be user, which stands for the reader')
       if (names.has(name)) fault('name', `变量 ${name} 重复`, `declares ${name} a second time`)
       names.add(name)
       const { is, zh, en } = types[type]

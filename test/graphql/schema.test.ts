@@ -52,6 +52,7 @@ describe('the schema', () => {
       // As many as a template has languages.
       'MessageTranslation',
       'PreviewLanguage',
+      'PreviewExample',
       'QueueLane',
       'DeliveryFinding',
       'DeliveryEvent',
