@@ -231,7 +231,9 @@ describe.each([
     const server = await provider(() => reply)
     const [told] = await together(open(`${url}&endpoint=${server.url}`), ['+8613900000001'])
     expect(told).toMatchObject({ outcome, why: expect.stringMatching(/\[hid/) })
-    for (const one of [...keys, '139', 'nobody']) expect(JSON.stringify(told)).not.toContain(one)
+    // The port may hold any digits.
+    const text = JSON.stringify(told).replaceAll(new URL(server.url).host, '')
+    for (const one of [...keys, '139', 'nobody']) expect(text).not.toContain(one)
   })
 
   it('is hidden for numbers from abroad too', async () => {
