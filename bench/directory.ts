@@ -58,7 +58,7 @@ function usersFile(count: number, moved: boolean): string {
   const lines = Array.from({ length: count }, (_, at) => {
     const shift = moved && at % CHANGED === 0 ? 1 : 0
     const depts = [dept(at + shift), ...(at % 3 === 0 ? [dept(at * 7 + 3)] : [])].join('|')
-    const phone = `1${3 + shift}${String(at).padStart(9, '0')}`
+    const phone = `1${shift === 0 ? 3 : 5}${String(at).padStart(9, '0')}`
     return `P${String(at).padStart(6, '0')},员工${at},${phone},p${at}@hospital.example,${depts},P${at % 40},R${at % 25}`
   })
   return write(`users-${count}-${moved}.csv`, ['工号,姓名,手机号,邮箱,科室,岗位,角色', ...lines])
