@@ -102,12 +102,16 @@ export const dueColumns = sql`
    where message_id = messages.id) as channels,
   coalesce((apps.compat->>'deptIncludesDescendants')::boolean, true) as "deptIncludesDescendants"`
 
-/** The lease keeps other workers away from it. */
+/**
+ * The lease keeps other workers away from it. It does not wait for the disk, as half of a large message's commits would: after a
+ * power cut the message is just free again.
+ */
 function claimLarge(db: Context['db']) {
   return query<DueMessage>(
     db,
     sql`
-      with due as (
+      with hasty as materialized (select set_config('synchronous_commit', 'off', true)),
+      due as (
         select id from messages
         where state = 'fanning_out' and due_at <= now() and ${isFree}
         order by priority desc, recipients, due_at
@@ -116,7 +120,7 @@ function claimLarge(db: Context['db']) {
       )
       update messages
       set lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-      from due, apps
+      from due, apps, hasty
       where messages.id = due.id and apps.id = messages.app_id
       returning ${dueColumns}`,
   )
