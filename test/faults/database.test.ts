@@ -180,6 +180,9 @@ describe.skipIf(binaries === undefined)(
           async () => (await posthouse.push(['USER010'], 'back')).status === 200,
           BACK_MS - (performance.now() - backAt),
         )
+        // Life went on: every pusher gets through, however few could on a slow machine while it lasted.
+        const overAt = books.length
+        await eventually(() => books.slice(overAt).filter(({ outcome }) => outcome === 'acked').length > AT_ONCE)
       } finally {
         isOver = true
         await Promise.all(pushers)
@@ -189,8 +192,7 @@ describe.skipIf(binaries === undefined)(
       expect(posthouse.isAlive()).toBe(true)
       expect(unknown).toEqual([])
       expect(Math.max(...mine.map(({ milliseconds }) => milliseconds))).toBeLessThan(ANSWER_MS)
-      // The fault was felt, and life went on.
-      expect(refused.length).toBeGreaterThan(0)
+      expect(refused.length, 'the fault was felt').toBeGreaterThan(0)
       expect(acked.length).toBeGreaterThan(AT_ONCE)
       expect(
         refused.filter(
