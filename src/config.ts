@@ -7,12 +7,21 @@ import { z } from 'zod'
 import { readChannelUrl } from './delivery/channel-url.ts'
 import type { Channel } from './delivery/channel.ts'
 import { providers } from './delivery/providers/index.ts'
+import { guessableAmong } from './guessable.ts'
+import { isRange } from './ranges.ts'
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
 const yesNo = z.enum(['yes', 'no'], 'is neither yes nor no').transform((word) => word === 'yes')
 const secret = (what: string) =>
   z.string().min(32, `is too short for ${what}: use at least 32 characters, e.g. from \`openssl rand -hex 32\``)
+
+/** What is separated by commas; nothing at all is an empty list. */
+const list = (isGood: (entry: string) => boolean, mistake: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').flatMap((entry) => entry.trim() || []))
+    .refine((entries) => entries.every(isGood), mistake)
 
 /** One row a setting: what it accepts, what holds without it, and what to tell people. */
 export const settings = {
@@ -59,6 +68,18 @@ export const settings = {
       .transform((url) => url.replace(/\/+$/, '')),
     about:
       'The https address at which people outside reach this house. With it, each mail to a user has a link for one-click unsubscribe; see docs/preferences.md.',
+  },
+  TRUSTED_PROXIES: {
+    read: list(isRange, 'has an entry that is no address or range: write e.g. 10.1.0.0/16,fd00::/8'),
+    default: '',
+    about:
+      'Addresses of the reverse proxies in front, single ones or CIDR, separated by commas. Only what these say in X-Forwarded-For of a caller is believed; they must set or append it themselves.',
+  },
+  ALLOWED_ORIGINS: {
+    read: list(isOrigin, 'has an entry that is no origin: write e.g. https://his.example.org,http://10.1.2.3:8080'),
+    default: '',
+    about:
+      'Origins of web pages that may call /graphql from browsers, by HTTP (CORS) and WebSocket, separated by commas. Pages that come from the same host as /graphql always may.',
   },
   DATA_DIR: {
     read: z.string().min(1),
@@ -189,6 +210,7 @@ export function loadConfig(
     if (!isLoopback && !env[name] && !env[`${name}_FILE`])
       mistakes.push(`${name} must be set when HOST is not loopback: use \`openssl rand -hex 32\``)
   }
+  if (!isLoopback) mistakes.push(...guessableAmong(values))
   if (values['INBOX_JWKS_URL'] !== undefined && values['INBOX_JWT_ISSUER'] === undefined)
     mistakes.push('INBOX_JWT_ISSUER must be set with INBOX_JWKS_URL: the `iss` of its tokens, as they have it')
   const channels = readChannels(env, mistakes)
@@ -257,6 +279,12 @@ function isPublicUrl(text: string): boolean {
 function isKeySetUrl(text: string): boolean {
   const url = URL.parse(text)
   return url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.has(url.hostname.replace(/^\[|\]$/g, '')))
+}
+
+/** As browsers send it: `*` would be no list, and a path or an upper-case letter would match nothing. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text)
+  return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.origin === text
 }
 
 function isRedisUrl(text: string): boolean {

@@ -1,8 +1,10 @@
 /** What a request says of itself: from where it comes, how it found us, and its body. */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 import { Refusal } from './errors.ts'
 import { BODY_LIMIT } from './graphql/yoga.ts'
+import { includes } from './ranges.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,64}$/
 
@@ -11,19 +13,43 @@ export function isLoopbackHost(host: string | undefined): boolean {
   return /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host ?? '')
 }
 
-/** Browsers say where a page comes from; other clients say nothing. */
-export function isOwnOrigin({ origin, host }: { origin?: string | undefined; host?: string | undefined }): boolean {
-  return origin === undefined || URL.parse(origin)?.host === host
+/** Browsers say where a page comes from, which must be here or one of `allowed`; other clients say nothing. */
+export function isAllowedOrigin(
+  { origin, host }: { origin?: string | undefined; host?: string | undefined },
+  allowed: readonly string[],
+): boolean {
+  return origin === undefined || URL.parse(origin)?.host === host || allowed.includes(origin)
 }
 
 /**
- * The peer's address, as far as it says who calls. Behind a proxy it is the proxy's, and from a browser on this machine
- * under another name (DNS rebinding) it is any web page's: then nobody's.
+ * The caller's address; undefined where nobody vouches for one. A peer that is none of `trusted` says who calls by its own
+ * address, unless it says itself that it calls for somebody, or it is a browser on this machine under another name (DNS
+ * rebinding), which calls for any web page.
  */
-export function addressOf({ headers, socket }: IncomingMessage): string | undefined {
-  const isForwarded = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
-  const isMisled = isLoopbackPeer(socket.remoteAddress) && !isLoopbackHost(headers.host)
-  return isForwarded || isMisled ? undefined : socket.remoteAddress
+export function addressOf({ headers, socket }: IncomingMessage, trusted: readonly string[]): string | undefined {
+  const peer = socket.remoteAddress
+  const forwarded = headers['x-forwarded-for']
+  if (peer !== undefined && includes(trusted, peer))
+    return forwarded === undefined ? undefined : forwardedAddress([forwarded].flat().join(), trusted)
+  const isForwarded = forwarded !== undefined || headers['forwarded'] !== undefined
+  const isMisled = isLoopbackPeer(peer) && !isLoopbackHost(headers.host)
+  return isForwarded || isMisled ? undefined : peer
+}
+
+/**
+ * Each proxy appends whom it was called by, so the list is read from its end: the first that is not one of ours is the
+ * caller. What stands before it anybody may have written.
+ */
+function forwardedAddress(list: string, trusted: readonly string[]): string | undefined {
+  const hops = list.split(',').map(withoutPort)
+  const caller = hops.findLast((hop) => isIP(hop) === 0 || !includes(trusted, hop)) ?? hops[0]
+  return caller !== undefined && isIP(caller) !== 0 && !caller.includes('%') ? caller : undefined
+}
+
+/** Some proxies write the port as well: 192.0.2.7:4711, [2001:db8::7]:4711. */
+function withoutPort(hop: string): string {
+  const [, bracketed, plain] = /^(?:\[([\da-f:.]+)\](?::\d+)?|([\d.]+):\d+)$/i.exec(hop.trim()) ?? []
+  return bracketed ?? plain ?? hop.trim()
 }
 
 /** Whether an address is one of this machine. */

@@ -17,9 +17,9 @@ import { unsubscribe, type UnsubscribeCall } from './preferences/unsubscribe.ts'
 import { UNSUBSCRIBE_PATH } from './preferences/unsubscribe-link.ts'
 import {
   addressOf,
+  isAllowedOrigin,
   isLoopbackHost,
   isLoopbackPeer,
-  isOwnOrigin,
   mediaTypeOf,
   originOf,
   readBody,
@@ -124,7 +124,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
       method: request.method ?? '',
       headers: request.headers as RestRequest['headers'],
       body: () => readBody(request),
-      address: addressOf(request),
+      address: addressOf(request, config.TRUSTED_PROXIES),
       requestId,
     }
     const { status, headers, body } = await answer(context, call, (error) =>
@@ -227,7 +227,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
 
   /** For the admin; in development also for whoever calls from this machine, as the pages there. */
   async function metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const isHere = context.secrets.areMade && isLoopbackPeer(addressOf(request))
+    const isHere = context.secrets.areMade && isLoopbackPeer(addressOf(request, []))
     const viewer = isHere ? undefined : await ask(request.headers.authorization).catch(() => undefined)
     if (!isHere && viewer?.kind !== 'admin') return send(response, 401, { code: 401, msg: '身份验证失败' })
     const read = await context.metrics?.read(context)
@@ -255,7 +255,8 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   // In development pages hold ready tokens, so nothing is served to a page under another name that points here.
   const isOwnHost = ({ host }: { host?: string | undefined }) => !context.secrets.areMade || isLoopbackHost(host)
   const readers = watchReaders(server, () => context.metrics?.readerCut())
-  const allows = (headers: IncomingMessage['headers']) => isOwnHost(headers) && isOwnOrigin(headers)
+  const allows = (headers: IncomingMessage['headers']) =>
+    isOwnHost(headers) && isAllowedOrigin(headers, config.ALLOWED_ORIGINS)
   const sockets = serveSockets(server, '/graphql', yoga, ask, readers, context.live.guests.enter, allows)
   await listen(server, config.PORT, config.HOST)
   const { port } = server.address() as AddressInfo

@@ -37,13 +37,18 @@ export function introduce(context: Context, url: string, viewers: GraphiqlViewer
   const { config, channels, store } = context
   const outward = [...channels.values()].map(({ id, kind, provider }) => `${id} ${kind} (${provider.schemes[0]})`)
   say('')
-  say(`  GraphQL    ${url}/graphql${config.isLoopback ? '   (open it in a browser: GraphiQL, with examples)' : ''}`)
+  const showsGraphiql = config.GRAPHIQL ?? config.isLoopback
+  say(`  GraphQL    ${url}/graphql${showsGraphiql ? '   (open it in a browser: GraphiQL, with examples)' : ''}`)
   say(`  REST       ${url}/api/openApi/message/push/channel`)
   say(`  Channels   ${outward.join(' · ')}`)
   if (store.kind === 'pglite') {
     say(`  Database   embedded, in ${config.DATA_DIR}; it survives kill -9 but not a power cut. For production:`)
     say('             DATABASE_URL=postgres://user:password@host:5432/posthouse npm start')
   }
+  say(`  Open to    ${config.isLoopback ? 'this machine alone' : 'whoever reaches it'}, by key or token`)
+  say(`             GraphiQL and introspection ${showsGraphiql ? 'open' : 'closed'} (GRAPHIQL)`)
+  say(`             pages of ${['its own host', ...config.ALLOWED_ORIGINS].join(', ')} (ALLOWED_ORIGINS)`)
+  say(`             callers named by ${config.TRUSTED_PROXIES.join(', ') || 'no proxy'} (TRUSTED_PROXIES)`)
   const user = viewers.find(({ name }) => name === 'user')
   if (user === undefined) return
   say(`  Legacy     app ${SAMPLE_APP} may push from this machine with its appId alone (development)`)

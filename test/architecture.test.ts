@@ -39,13 +39,15 @@ const MAY_IMPORT: Record<string, string[]> = {
     'rest',
     'schema',
   ],
-  request: [],
+  request: ['ranges'],
+  ranges: [],
   metrics: ['delivery/depth.ts'],
   schema: SLICES.map((slice) => `${slice}/graphql*`),
   rest: [...SLICES.map((slice) => `${slice}/rest.ts`), 'apps', 'messages/input.ts'],
   graphiql: [],
   // A channel's URL is a setting: delivery knows how it is written, and its provider checks it.
-  config: ['delivery/channel-url.ts', 'delivery/providers'],
+  config: ['delivery/channel-url.ts', 'delivery/providers', 'guessable', 'ranges'],
+  guessable: [],
 
   // The slices, in the order in which a message travels: messages → delivery → inbox.
   // A push goes through delivery; only an app that says "he has read it" reaches the inbox directly.
@@ -54,7 +56,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   delivery: ['directory', 'inbox', 'preferences', 'templates/locale.ts', 'templates/render.ts'],
   inbox: [],
   // A token's person must exist.
-  apps: ['directory'],
+  apps: ['directory', 'ranges'],
   // A template says, for each channel, a content that it carries; an app sees those of its channels.
   templates: [
     'apps/grants.ts',

@@ -12,8 +12,9 @@ function file(text: string): string {
   return path
 }
 
-const LONG = 'a'.repeat(32)
-const SECRETS = { ADMIN_KEY: LONG, INBOX_JWT_SECRET: LONG }
+const LONG = 'f3b1c96e0d4a87725e1f6c0b93a8d2e4'
+const OTHER = '0c7e52d9a4b8136ff8d20b6e9a51c374'
+const SECRETS = { ADMIN_KEY: LONG, INBOX_JWT_SECRET: OTHER }
 const channel = (env: Record<string, string>, id: string) => {
   const { config, mistakes } = loadConfig(env)
   expect(mistakes).toEqual([])
@@ -66,6 +67,12 @@ describe('a setting', () => {
     [{ TIME_ZONE: 'Europe/Berlin' }, { TIME_ZONE: 'Europe/Berlin' }],
     [{ PUBLIC_URL: 'https://h.example' }, { PUBLIC_URL: 'https://h.example' }],
     [{ PUBLIC_URL: 'https://h.example:8443/hub//' }, { PUBLIC_URL: 'https://h.example:8443/hub' }],
+    [{}, { TRUSTED_PROXIES: [], ALLOWED_ORIGINS: [] }],
+    [{ TRUSTED_PROXIES: '10.0.0.0/8, fd00::1,' }, { TRUSTED_PROXIES: ['10.0.0.0/8', 'fd00::1'] }],
+    [
+      { ALLOWED_ORIGINS: 'https://his.example.org,http://10.1.2.3:8080' },
+      { ALLOWED_ORIGINS: ['https://his.example.org', 'http://10.1.2.3:8080'] },
+    ],
     [{ SAMPLE_DATA: 'no' }, { SAMPLE_DATA: false }],
     [{ ALLOW_LOSSY_DATABASE: 'yes' }, { ALLOW_LOSSY_DATABASE: true }],
     [{ HOST: 'localhost' }, { isLoopback: true }],
@@ -96,6 +103,15 @@ describe('a setting', () => {
     [{ PUBLIC_URL: 'https://u:p@h.example' }, /^PUBLIC_URL /],
     [{ PUBLIC_URL: 'https://h.example/>x' }, /^PUBLIC_URL /],
     [{ PUBLIC_URL: `https://h.example/${'x'.repeat(300)}` }, /^PUBLIC_URL /],
+    [{ TRUSTED_PROXIES: '10.0.0.0/8,proxy' }, /^TRUSTED_PROXIES .*10\.1\.0\.0\/16/],
+    [{ TRUSTED_PROXIES: '10.0.0.0/33' }, /^TRUSTED_PROXIES /],
+    [{ TRUSTED_PROXIES: 'fe80::1%eth0' }, /^TRUSTED_PROXIES /],
+    [{ ALLOWED_ORIGINS: '*' }, /^ALLOWED_ORIGINS .*https:\/\/his\.example\.org/],
+    [{ ALLOWED_ORIGINS: 'https://his.example.org/' }, /^ALLOWED_ORIGINS /],
+    [{ ALLOWED_ORIGINS: 'https://HIS.example.org' }, /^ALLOWED_ORIGINS /],
+    [{ ALLOWED_ORIGINS: 'https://his.example.org:443' }, /^ALLOWED_ORIGINS /],
+    [{ ALLOWED_ORIGINS: 'his.example.org' }, /^ALLOWED_ORIGINS /],
+    [{ ALLOWED_ORIGINS: 'null' }, /^ALLOWED_ORIGINS /],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL .*trace, debug, info/],
     [{ SAMPLE_DATA: 'true' }, /^SAMPLE_DATA .*yes nor no.*"true"/],
     [{ ALLOW_LOSSY_DATABASE: '1' }, /^ALLOW_LOSSY_DATABASE .*yes nor no/],
@@ -126,10 +142,22 @@ describe('a setting', () => {
 })
 
 describe('a secret', () => {
+  it.each([
+    ['a'.repeat(40), /^ADMIN_KEY looks like an example/],
+    ['change-me-change-me-change-me-change-me', /^ADMIN_KEY looks like an example/],
+    ['your-secret-goes-here-f3b1c96e0d4a8772', /^ADMIN_KEY looks like an example/],
+    ['0123456789abcdef0123456789abcdef', /^ADMIN_KEY looks like an example/],
+    [OTHER, /^INBOX_JWT_SECRET is the same as ADMIN_KEY/],
+  ])('that others can guess is refused where others can reach us: %s', (ADMIN_KEY, mistake) => {
+    const env = { ...SECRETS, ADMIN_KEY }
+    expect(loadConfig({ ...env, HOST: '0.0.0.0' }).mistakes).toEqual([expect.stringMatching(mistake)])
+    expect(loadConfig(env).mistakes).toEqual([])
+  })
+
   it('is read from a file, without the line end', () => {
     expect(loadConfig({ ADMIN_KEY_FILE: file(`${LONG}\n`) }).config?.ADMIN_KEY).toBe(LONG)
     expect(
-      loadConfig({ HOST: '0.0.0.0', ADMIN_KEY_FILE: file(LONG), INBOX_JWT_SECRET_FILE: file(LONG) }).mistakes,
+      loadConfig({ HOST: '0.0.0.0', ADMIN_KEY_FILE: file(LONG), INBOX_JWT_SECRET_FILE: file(OTHER) }).mistakes,
     ).toEqual([])
     expect(channel({ CHANNEL_1003_FILE: file('smtp://mail?from=a@b.org\n') }, '1003')?.provider.schemes).toContain(
       'smtp',

@@ -1,8 +1,8 @@
 /** Who is asking: a bearer key is an app's or the admin's, a JWT a person's, and `appId` alone an app in legacy mode. */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import type { Context, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
+import { includes } from '../ranges.ts'
 import { appByKeyLately, appLately, noteUse, type App } from './apps.ts'
 import { personByToken } from './tokens.ts'
 
@@ -58,26 +58,4 @@ async function appByKey({ db }: Context, token: string): Promise<App | undefined
 function isSame(given: string, right: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return right !== '' && timingSafeEqual(digest(given), digest(right))
-}
-
-/** Whether `address` is one of `ranges` (addresses or CIDR; an IPv4 address mapped into IPv6 counts as itself). */
-function includes(ranges: string[], address: string): boolean {
-  const list = lists.get(ranges) ?? listOf(ranges)
-  lists.set(ranges, list)
-  const plain = address.replace(/^::ffff:/i, '')
-  return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
-}
-
-/** Made once for what was read of an app, not once a push. */
-const lists = new WeakMap<string[], BlockList>()
-
-function listOf(ranges: string[]): BlockList {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [base = '', bits] = range.split('/')
-    const family = isIPv6(base) ? 'ipv6' : 'ipv4'
-    if (!isIPv4(base) && !isIPv6(base)) continue
-    list.addSubnet(base, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
-  }
-  return list
 }

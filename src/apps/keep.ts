@@ -1,12 +1,12 @@
 /** How an admin keeps apps: each act is one statement that also writes what it changed into the audit log. */
 import { randomBytes } from 'node:crypto'
-import { isIP } from 'node:net'
 import { asc, eq, gt, sql } from 'drizzle-orm'
 import { auditing, type By } from '../audit/audit.ts'
 import { codePoints } from '../check.ts'
 import { json, query, type Db } from '../db/client.ts'
 import { appKeys, apps, type Compat, type Guard, type RateLimit } from '../db/tables.ts'
 import { badInput, Refusal } from '../errors.ts'
+import { isRange } from '../ranges.ts'
 import { believeNoMore, findApp, type App } from './apps.ts'
 import { bearerKey, sha256 } from './authenticate.ts'
 import { readGrants } from './grants.ts'
@@ -225,11 +225,7 @@ function checkRanges(ranges: readonly string[]): void {
       `must have 1 to ${MAX_RANGES} entries, or be null`,
     )
   for (const [at, range] of ranges.entries()) {
-    const [base = '', bits, ...rest] = range.split('/')
-    const most = { 0: -1, 4: 32, 6: 128 }[isIP(base)] ?? -1
-    const isRange =
-      rest.length === 0 && most > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
-    if (isRange) continue
+    if (isRange(range)) continue
     throw badInput(
       `legacyFrom.${at}`,
       `“${range}”不是 IP 地址或网段，请写成 10.1.0.0/16 的形式`,

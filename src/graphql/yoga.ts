@@ -1,7 +1,7 @@
 /** GraphQL over HTTP and SSE: Yoga with our limits, our masking, and who is asking. */
 import type { IncomingMessage } from 'node:http'
 import { GraphQLError, type GraphQLSchema } from 'graphql'
-import { createYoga, type Plugin } from 'graphql-yoga'
+import { createYoga, type CORSOptions, type Plugin } from 'graphql-yoga'
 import type { Logger } from 'pino'
 import { OPERATOR, readOperator } from '../audit/audit.ts'
 import type { Context, Viewer } from '../context.ts'
@@ -16,6 +16,8 @@ export const BODY_LIMIT = 1024 * 1024
 export const ADMIN_BODY_LIMIT = 16 * BODY_LIMIT
 /** Up to this a body that is too large is read to its end all the same: a client that still writes would miss the answer. */
 const PATIENCE = 8 * BODY_LIMIT
+/** How long a browser need not ask again whether it may call; Chromium believes no more. */
+const PREFLIGHT_SECONDS = 7200
 
 /** What the HTTP or WebSocket server hands to Yoga for one operation. */
 export type ServerContext = { viewer?: Viewer; requestId: string; req?: IncomingMessage } & Pick<
@@ -38,8 +40,7 @@ export function makeYoga(
     schema,
     graphqlEndpoint: '/graphql',
     landingPage: false,
-    // Pages of other origins may not call: there are no cookies to abuse, and clients of a host system go through it.
-    cors: false,
+    cors: corsFor(context.config.ALLOWED_ORIGINS),
     multipart: false,
     batching: false,
     logging: false,
@@ -64,6 +65,25 @@ export function makeYoga(
       return masked
     },
   })
+}
+
+/**
+ * Pages of these origins may call, of others not. There are no cookies to abuse: a page shows its token itself, so
+ * browsers need not send anything of their own.
+ */
+function corsFor(allowed: readonly string[]): (request: Request) => CORSOptions {
+  return ({ headers }) => {
+    const origin = headers.get('origin')
+    if (origin === null || !allowed.includes(origin)) return false
+    return {
+      origin,
+      methods: ['GET', 'POST'],
+      allowedHeaders: ['authorization', 'content-type', 'x-request-id', OPERATOR],
+      exposedHeaders: ['retry-after', 'x-request-id'],
+      credentials: false,
+      maxAge: PREFLIGHT_SECONDS,
+    }
+  }
 }
 
 /**

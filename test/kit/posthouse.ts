@@ -8,8 +8,8 @@ import type { TestStore } from './stores.ts'
 
 export const APP = '102343444'
 export const SECRETS = {
-  ADMIN_KEY: 'admin-key-of-the-tests-0123456789abcdef',
-  INBOX_JWT_SECRET: 'inbox-secret-of-the-tests-0123456789abcdef',
+  ADMIN_KEY: 'admin-key-of-the-tests-9f3c51e07ab2d846',
+  INBOX_JWT_SECRET: 'inbox-token-of-the-tests-58d0e7a1c3f69b24',
 }
 
 export type Answer = {
