@@ -52,6 +52,11 @@ function withoutPort(hop: string): string {
   return bracketed ?? plain ?? hop.trim()
 }
 
+/** Java's client offers h2c on every plain request: whoever offers anything but a WebSocket is answered as if he had not. */
+export function wantsSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
+}
+
 /** Whether an address is one of this machine. */
 export function isLoopbackPeer(address: string | undefined): boolean {
   return /^(::1|(::ffff:)?127\.)/.test(address ?? '')

@@ -43,6 +43,8 @@ export const restCalls: readonly RestCall[] = [...messageCalls, ...appCalls]
 export type RestRequest = {
   method: string
   path: string
+  /** Path and query as sent, which a signature covers. */
+  target?: string
   /** What stands behind the `?`. */
   query?: URLSearchParams
   headers: Record<string, string | undefined>
@@ -64,9 +66,11 @@ export async function answer(
   let compat: Compat = {}
   try {
     const call = find(request)
-    const { input, idempotency } = call.method === 'GET' ? readQuery(request) : await readPost(request)
+    const { input, idempotency, bytes } = call.method === 'GET' ? readQuery(request) : await readPost(request)
     const { authorization } = request.headers
-    const app = await authenticateApp(context, readAppId(input), { authorization, address: request.address })
+    const { method, target = '', address } = request
+    const sent = { method, target, body: bytes }
+    const app = await authenticateApp(context, readAppId(input), { authorization, address, sent })
     compat = app.compat
     if (call.rule !== 'app') enforceGrant(app, call.rule.grant)
     const {
@@ -130,19 +134,19 @@ function methodsOf(path: string): string {
     .join(', ')
 }
 
-type Input = { input: Record<string, unknown>; idempotency: RestAround['idempotency'] }
+type Input = { bytes: Uint8Array; input: Record<string, unknown>; idempotency: RestAround['idempotency'] }
 
 function readQuery({ query = new URLSearchParams() }: RestRequest): Input {
   const input = readBody(Object.fromEntries(query))
   checkText(input)
-  return { input, idempotency: undefined }
+  return { bytes: new Uint8Array(), input, idempotency: undefined }
 }
 
 async function readPost(request: RestRequest): Promise<Input> {
   checkMediaType(request.headers)
   const bytes = await request.body()
   const input = readBody(readJson(bytes))
-  return { input, idempotency: readIdempotencyKey(request, bytes) }
+  return { bytes, input, idempotency: readIdempotencyKey(request, bytes) }
 }
 
 /** JSON only, uncompressed: a web page cannot send that across origins without asking. */

@@ -12,7 +12,7 @@ import { Refusal } from './errors.ts'
 import { watchReaders } from './graphql/slow-readers.ts'
 import { serveSockets } from './graphql/socket.ts'
 import type { GraphiqlViewer } from './graphiql.ts'
-import { ADMIN_BODY_LIMIT, makeYoga } from './graphql/yoga.ts'
+import { ADMIN_BODY_LIMIT, makeYoga, type Authenticate } from './graphql/yoga.ts'
 import { unsubscribe, type UnsubscribeCall } from './preferences/unsubscribe.ts'
 import { UNSUBSCRIBE_PATH } from './preferences/unsubscribe-link.ts'
 import {
@@ -24,13 +24,13 @@ import {
   originOf,
   readBody,
   requestIdOf,
+  wantsSocket,
 } from './request.ts'
 import { answer, type RestRequest } from './rest.ts'
 import { schema } from './schema.ts'
 
 /** How long a client may take over its headers and over a whole request. */
-const HEADERS_MS = 10_000
-const REQUEST_MS = 30_000
+const HTTP = { headersTimeout: 10_000, requestTimeout: 30_000, shouldUpgradeCallback: wantsSocket }
 /** What a request asks for whose target is no path. */
 const NOWHERE = { pathname: '', searchParams: new URLSearchParams() }
 /**
@@ -62,7 +62,7 @@ export type PosthouseServer = {
 /** Listens on HOST and PORT; rejects when it cannot. `viewers` are tokens that GraphiQL may offer, for development. */
 export async function startServer(context: Context, viewers: GraphiqlViewer[]): Promise<PosthouseServer> {
   const { config, log } = context
-  const ask = (authorization: string | undefined) => authenticate(context, authorization)
+  const ask: Authenticate = (authorization, sent) => authenticate(context, authorization, sent)
   // The page is 9 MB: loaded when somebody first looks at it.
   const page = async () => (await import('./graphiql.ts')).graphiqlPage({ viewers, defaultViewer: 'user' })
   const graphiql = (config.GRAPHIQL ?? config.isLoopback) ? page : undefined
@@ -71,7 +71,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
   let isReady = true
   const startedAt = new WeakMap<ServerResponse, number>()
 
-  const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS }, (request, response) => {
+  const server = createServer(HTTP, (request, response) => {
     startedAt.set(response, performance.now())
     const requestId = requestIdOf(request)
     response.setHeader('x-request-id', requestId)
@@ -122,6 +122,7 @@ export async function startServer(context: Context, viewers: GraphiqlViewer[]): 
     const call: RestRequest = {
       ...target,
       method: request.method ?? '',
+      target: request.url ?? '',
       headers: request.headers as RestRequest['headers'],
       body: () => readBody(request),
       address: addressOf(request, config.TRUSTED_PROXIES),

@@ -4,6 +4,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { pino, type Logger } from 'pino'
+import { forgetOldNonces } from './apps/signing.ts'
 import { forgetEndedRevocations } from './apps/revoke.ts'
 import { mayStay } from './apps/tokens.ts'
 import type { Config } from './config.ts'
@@ -78,6 +79,7 @@ export async function start(config: Config, say: (line: string) => void): Promis
       forgetOldCharges(store.db).catch((error: Error) =>
         log.warn({ why: error.name }, 'old confirmations stay for now'),
       )
+      forgetOldNonces(store.db).catch((error: Error) => log.warn({ why: error.name }, 'old nonces stay for now'))
       forgetEndedRevocations(store.db).catch((error: Error) =>
         log.warn({ why: error.name }, 'revocations of ended tokens stay for now'),
       )

@@ -42,12 +42,18 @@ export async function findApp(db: Db, id: string): Promise<App | undefined> {
   return app
 }
 
-type FoundKey = { app: App; keyId: string; secretSha256: string; lastUsedAt: Date | null }
+type FoundKey = { app: App; keyId: string; kind: 'bearer' | 'signing'; secretSha256: string; lastUsedAt: Date | null }
 
 /** The app that holds this key, with the SHA-256 that the secret must have. A revoked key is no key. */
 export async function findAppByKey(db: Db, keyId: string): Promise<FoundKey | undefined> {
   const [found] = await db
-    .select({ app: apps, keyId: appKeys.keyId, secretSha256: appKeys.secretSha256, lastUsedAt: appKeys.lastUsedAt })
+    .select({
+      app: apps,
+      keyId: appKeys.keyId,
+      kind: appKeys.kind,
+      secretSha256: appKeys.secretSha256,
+      lastUsedAt: appKeys.lastUsedAt,
+    })
     .from(appKeys)
     .innerJoin(apps, eq(apps.id, appKeys.appId))
     .where(and(eq(appKeys.keyId, keyId), isNull(appKeys.revokedAt)))

@@ -2,13 +2,21 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Context, Viewer } from '../context.ts'
 import { Refusal } from '../errors.ts'
+import type { Sent } from '../graphql/yoga.ts'
 import { includes } from '../ranges.ts'
 import { appByKeyLately, appLately, noteUse, type App } from './apps.ts'
+import { appBySignature, isSigned } from './signing.ts'
 import { personByToken } from './tokens.ts'
 
 /** The viewer behind an `Authorization` header; nobody without one. Wrong credentials: UNAUTHENTICATED, never why. */
-export async function authenticate(context: Context, authorization: string | undefined): Promise<Viewer> {
+export async function authenticate(context: Context, authorization: string | undefined, sent?: Sent): Promise<Viewer> {
   if (authorization === undefined || authorization === '') return { kind: 'nobody' }
+  if (isSigned(authorization)) {
+    // Without a request, as on a socket, there is nothing that could have been signed.
+    const signer = sent && (await appBySignature(context.db, authorization, sent))
+    if (signer === undefined) throw new Refusal('UNAUTHENTICATED')
+    return { kind: 'app', app: signer }
+  }
   const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? []
   if (token === undefined) throw new Refusal('UNAUTHENTICATED')
   if (isSame(token, context.secrets.adminKey)) return { kind: 'admin' }
@@ -23,10 +31,10 @@ export async function authenticate(context: Context, authorization: string | und
 export async function authenticateApp(
   context: Context,
   appId: string,
-  { authorization, address }: { authorization: string | undefined; address: string | undefined },
+  { authorization, address, sent }: { authorization: string | undefined; address: string | undefined; sent?: Sent },
 ): Promise<App> {
   if (authorization !== undefined) {
-    const viewer = await authenticate(context, authorization)
+    const viewer = await authenticate(context, authorization, sent)
     if (viewer.kind === 'app' && viewer.app.id === appId) return viewer.app
     throw new Refusal('UNAUTHENTICATED')
   }
@@ -49,7 +57,7 @@ async function appByKey({ db }: Context, token: string): Promise<App | undefined
   if (keyId === undefined || secret === undefined) return undefined
   const found = await appByKeyLately(db, keyId)
   const isRight = isSame(sha256(secret), found?.secretSha256 ?? '')
-  if (!isRight || !found?.app.enabled) return undefined
+  if (!isRight || found?.kind !== 'bearer' || !found.app.enabled) return undefined
   noteUse(db, found)
   return found.app
 }

@@ -7,6 +7,7 @@ import { builder } from '../graphql/builder.ts'
 import { forwardOnly, PAGE, readTextCursor } from '../graphql/paging.ts'
 import { findApp, type App } from './apps.ts'
 import { AppCompat, AppCompatInput } from './graphql-compat.ts'
+import { AppKeyRef, KeyKindRef } from './graphql-keys.ts'
 import { grantForms } from './grants.ts'
 import {
   createApp,
@@ -16,7 +17,6 @@ import {
   revokeAppKey,
   setAppEnabled,
   updateApp,
-  type AppKey,
   type AppWords,
   type MadeKey,
 } from './keep.ts'
@@ -61,24 +61,6 @@ const GuardInput = builder.inputType('GuardInput', {
   fields: (t) => ({
     recipients: t.int({ description: guardAbout.recipients }),
     smsSegmentsPerDay: t.int({ description: guardAbout.smsSegmentsPerDay }),
-  }),
-})
-
-const AppKeyRef = builder.objectRef<AppKey>('AppKey').implement({
-  description: 'A bearer key of an app, without its secret, which was told once.',
-  fields: (t) => ({
-    keyId: t.exposeString('keyId', { description: 'The part of the key that names it: `ph_<keyId>_…`.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    lastUsedAt: t.expose('lastUsedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it was last used, to the hour; null: never. An old key may go when this stands still.',
-    }),
-    revokedAt: t.expose('revokedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it ended; null: it is live.',
-    }),
   }),
 })
 
@@ -149,9 +131,12 @@ const MadeKeyRef = builder.objectRef<MadeApp>('MadeAppKey').implement({
   fields: (t) => ({
     app: t.expose('app', { type: AppRef, description: 'Whose it is.' }),
     keyId: t.exposeString('keyId', { description: 'What the key is called in lists.' }),
+    kind: t.expose('kind', { type: KeyKindRef, description: 'What it is good for, and nothing else.' }),
     bearer: t.exposeString('bearer', {
-      description: 'The whole key, for `Authorization: Bearer …`. Keep it now: it is stored as a hash only.',
+      description:
+        'The whole key, `ph_<keyId>_<secret>`, for `Authorization: Bearer …`. Keep it now: it is not told again.',
     }),
+    secret: t.exposeString('secret', { description: 'The last part of the key, which a signing key signs with.' }),
   }),
 })
 
@@ -170,6 +155,7 @@ const CreateAppInput = builder.inputType('CreateAppInput', {
       description: 'How often it may push. Without it: as often as it likes.',
     }),
     guard: t.field({ type: GuardInput, description: 'When a push needs a confirmation. Without it: never.' }),
+    keyKind: t.field({ type: KeyKindRef, description: 'What its first key is good for. Without it: BEARER.' }),
   }),
 })
 
@@ -210,9 +196,9 @@ builder.mutationField('createApp', (t) =>
     args: { input: t.arg({ type: CreateAppInput, required: true, description: 'The app.' }) },
     resolve: async (_root, { input }, context) => {
       checkText(input, 'input')
-      const { id, name, grants } = input
-      const words = { ...wordsOf(input), name, grants: [...grants] }
-      const made = await createApp(context.posthouse.db, byOf(context), id, words)
+      const { id, name, grants, keyKind, ...more } = input
+      const words = { ...wordsOf(more), name, grants: [...grants] }
+      const made = await createApp(context.posthouse.db, byOf(context), id, words, keyKind ?? 'bearer')
       return { ...made, app: await appOf(context.posthouse.db, id) }
     },
   }),
@@ -254,10 +240,13 @@ builder.mutationField('createAppKey', (t) =>
     authScopes: { admin: true },
     description:
       'Makes a second key for an app, to change over without a break: make one, let the app use it, revoke the old one. Two live keys are the most.',
-    args: { id: t.arg.string({ required: true, description: 'Its `appId`.' }) },
-    resolve: async (_root, { id }, context) => {
+    args: {
+      id: t.arg.string({ required: true, description: 'Its `appId`.' }),
+      kind: t.arg({ type: KeyKindRef, description: 'What it is good for. Without it: BEARER.' }),
+    },
+    resolve: async (_root, { id, kind }, context) => {
       checkText(id, 'id')
-      const made = await createAppKey(context.posthouse.db, byOf(context), id)
+      const made = await createAppKey(context.posthouse.db, byOf(context), id, kind ?? 'bearer')
       return { ...made, app: await appOf(context.posthouse.db, id) }
     },
   }),

@@ -13,7 +13,8 @@ import { readGrants } from './grants.ts'
 
 export type AppKey = Omit<typeof appKeys.$inferSelect, 'secretSha256'>
 /** A key with its secret: told once, when it is made. */
-export type MadeKey = { keyId: string; bearer: string }
+export type MadeKey = { keyId: string; kind: KeyKind; secret: string; bearer: string }
+export type KeyKind = AppKey['kind']
 
 /** What can be said of an app. Absent stays as it is; null takes it away. */
 export type AppWords = {
@@ -43,11 +44,12 @@ export async function createApp(
   by: By,
   id: string,
   words: AppWords & { name: string; grants: string[] },
+  kind: KeyKind = 'bearer',
 ): Promise<MadeKey> {
   if (!APP_ID.test(id))
     throw badInput('id', '应为 1 到 64 个字母、数字或 . _ -', 'must be 1 to 64 letters, digits or . _ -')
   const { name, grants, compat, legacyFrom, rateLimit, guard } = readWords(words)
-  const key = makeKey()
+  const key = makeKey(kind)
   const created = await query(
     db,
     sql`
@@ -61,15 +63,15 @@ export async function createApp(
       returning *
     ),
     key as (
-      insert into app_keys (key_id, app_id, secret_sha256, slot)
-      select ${key.keyId}, id, ${key.secretSha256}, 1 from created
+      insert into app_keys (key_id, app_id, secret_sha256, kind, slot)
+      select ${key.keyId}, id, ${key.secretSha256}, ${kind}, 1 from created
     ),
     audited as (${auditing(by, 'app.create', sql`select id as subject, null::jsonb as before, ${told} as after from created`)})
     select id from created`,
   )
   if (created.length === 0) throw badInput('id', `应用 ${id} 已存在`, `is taken: there is an app ${id}`)
   believeNoMore(db)
-  return { keyId: key.keyId, bearer: key.bearer }
+  return key.made
 }
 
 /** Changes what is given and nothing else. */
@@ -112,8 +114,8 @@ async function change(db: Db, by: By, act: string, id: string, given: AppWords &
 }
 
 /** Makes a second key beside the first, so that the app can change over; two live ones are the most. */
-export async function createAppKey(db: Db, by: By, appId: string): Promise<MadeKey> {
-  const key = makeKey()
+export async function createAppKey(db: Db, by: By, appId: string, kind: KeyKind = 'bearer'): Promise<MadeKey> {
+  const key = makeKey(kind)
   const [made] = await query<{ isThere: boolean; isMade: boolean }>(
     db,
     sql`
@@ -126,22 +128,22 @@ export async function createAppKey(db: Db, by: By, appId: string): Promise<MadeK
       order by slot limit 1
     ),
     made as (
-      insert into app_keys (key_id, app_id, secret_sha256, slot)
-      select ${key.keyId}, id, ${key.secretSha256}, slot from free
+      insert into app_keys (key_id, app_id, secret_sha256, kind, slot)
+      select ${key.keyId}, id, ${key.secretSha256}, ${kind}, slot from free
       on conflict do nothing
-      returning app_id, key_id
+      returning app_id, key_id, kind
     ),
     audited as (${auditing(
       by,
       'app.createKey',
-      sql`select app_id as subject, null::jsonb as before, jsonb_build_object('keyId', key_id) as after from made`,
+      sql`select app_id as subject, null::jsonb as before, jsonb_build_object('keyId', key_id, 'kind', kind) as after from made`,
     )})
     select exists (select from app) as "isThere", exists (select from made) as "isMade"`,
   )
   if (!made?.isThere) throw noApp(appId)
   if (!made.isMade)
     throw badInput('id', '已有两个有效密钥，请先吊销一个', 'has two live keys already: revoke one of them first')
-  return { keyId: key.keyId, bearer: key.bearer }
+  return key.made
 }
 
 /** Ends a key, within a second on every node, and gives whose it was. One that has ended stays so. */
@@ -187,16 +189,16 @@ export function listApps(db: Db, after: string | undefined, limit: number): Prom
 export async function keysOf(db: Db, appId: string, limit: number): Promise<AppKey[]> {
   const { keyId, slot, createdAt, lastUsedAt, revokedAt } = appKeys
   return db
-    .select({ keyId, appId: appKeys.appId, slot, createdAt, lastUsedAt, revokedAt })
+    .select({ keyId, kind: appKeys.kind, appId: appKeys.appId, slot, createdAt, lastUsedAt, revokedAt })
     .from(appKeys)
     .where(eq(appKeys.appId, appId))
     .orderBy(sql`${revokedAt} desc nulls first, ${createdAt} desc`)
     .limit(limit)
 }
 
-function makeKey() {
+function makeKey(kind: KeyKind) {
   const [keyId, secret] = [randomBytes(8).toString('hex'), randomBytes(32).toString('base64url')]
-  return { keyId, secretSha256: sha256(secret), bearer: bearerKey(keyId, secret) }
+  return { keyId, secretSha256: sha256(secret), made: { keyId, kind, secret, bearer: bearerKey(keyId, secret) } }
 }
 
 function orNull(value: unknown): string | null {

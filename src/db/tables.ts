@@ -89,6 +89,10 @@ export const appKeys = pgTable(
       .notNull()
       .references(() => apps.id),
     secretSha256: text('secret_sha256').notNull(),
+    /** What it is good for, and nothing else. Of a signing key `secret_sha256` is the HMAC key itself. */
+    kind: text('kind', { enum: ['bearer', 'signing'] })
+      .notNull()
+      .default('bearer'),
     /** 1 or 2: an app has two live ones at most. Null: one that development made for itself. */
     slot: smallint('slot'),
     createdAt: createdAt(),
@@ -110,6 +114,13 @@ export const appRates = pgTable('app_rates', {
   /** When the next push would be due if all came evenly: it may lie ahead by as much as the burst allows. */
   nextAt: time('next_at').notNull(),
 })
+
+/** Nonces of signatures that were taken, until those are too old to be taken anyway: none is good twice on any node. */
+export const signingNonces = pgTable(
+  'signing_nonces',
+  { keyId: text('key_id').notNull(), nonce: text('nonce').notNull(), expiresAt: time('expires_at').notNull() },
+  (t) => [primaryKey({ columns: [t.keyId, t.nonce] }), index('signing_nonces_expired').on(t.expiresAt)],
+)
 
 /**
  * Inbox tokens that are taken back before they end: one by its `jti`, or with `*` all that a person had. `generation` only

@@ -27,7 +27,10 @@ export type ServerContext = { viewer?: Viewer; requestId: string; req?: Incoming
 
 export type GraphiqlPage = () => Promise<string>
 
-export type Authenticate = (authorization: string | undefined) => Promise<Viewer>
+/** A request as it came in: the target is path and query as sent, the body the bytes as received. A signature covers it. */
+export type Sent = { method: string; target: string; body: Uint8Array }
+
+export type Authenticate = (authorization: string | undefined, sent?: Sent) => Promise<Viewer>
 
 /** Makes the handler for `/graphql`, with `mask` for errors on their way out by another door. `graphiql` undefined: no page. */
 export function makeYoga(
@@ -55,7 +58,8 @@ export function makeYoga(
       requestId,
       renew,
       operator: readOperator(request?.headers.get(OPERATOR)),
-      viewer: viewer ?? (await authenticate(request?.headers.get('authorization') ?? undefined)),
+      viewer:
+        viewer ?? (await authenticate(request?.headers.get('authorization') ?? undefined, request && sentAs(request))),
     }),
   })
   return Object.assign(yoga, {
@@ -103,8 +107,18 @@ const onlyJson = (authenticate: Authenticate): Plugin => ({
   },
 })
 
+/** The bytes of bodies, until it is known who asks: a signature covers them. */
+const received = new WeakMap<Request, Uint8Array>()
+
+function sentAs(request: Request): Sent {
+  const { pathname, search } = new URL(request.url)
+  return { method: request.method, target: pathname + search, body: received.get(request) ?? new Uint8Array() }
+}
+
 async function parseBody(request: Request, authenticate: Authenticate) {
-  const body = readJson(await readBytes(request, await bodyLimit(request, authenticate)))
+  const bytes = await readBytes(request, await bodyLimit(request, authenticate))
+  received.set(request, bytes)
+  const body = readJson(bytes)
   if (typeof body === 'object' && body !== null) return body
   throw new Refusal('BAD_INPUT', { path: '(body)', zh: '应为 JSON 对象', en: 'must be a JSON object' })
 }

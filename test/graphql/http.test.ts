@@ -63,6 +63,21 @@ describe('GraphQL over HTTP', () => {
     expect((await fetch(url, { method: 'DELETE' })).status).toBe(405)
   })
 
+  it('answers a client that offers another protocol as if it had not, as Java does with h2c', async () => {
+    const { hostname, port } = new URL(url)
+    const body = '{"query":"{ __typename }"}'
+    const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAEAAEAAAAIAAAAB' }
+    const answer = await new Promise((resolve, reject) => {
+      const headers = { ...offer, 'content-type': 'application/json', 'content-length': body.length }
+      request({ hostname, port, path: '/graphql', method: 'POST', headers }, async (response) =>
+        resolve(JSON.parse(String(await response.toArray()))),
+      )
+        .on('error', reject)
+        .end(body)
+    })
+    expect(answer).toEqual({ data: { __typename: 'Query' } })
+  })
+
   it('gives other origins no leave, asked beforehand or not', async () => {
     for (const method of ['OPTIONS', 'POST']) {
       const response = await fetch(url, {
